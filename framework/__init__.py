@@ -1,0 +1,1 @@
+"""Millpond: scrape, calculate, store; replay what ran; trust what you kept."""
