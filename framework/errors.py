@@ -88,8 +88,7 @@ class BaseFrameworkException(Exception):
 
 
 def _rebuild(kind: type[BaseFrameworkException], args: tuple[Any, ...], state: dict[str, Any]) -> BaseException:
-    error = kind.__new__(kind, *args)
-    error.args = args
+    error = kind(*args)
     error.__dict__.update(state)
     return error
 
@@ -229,7 +228,7 @@ class PartialFailure(FrameworkException):
         One per thing tried, in the order in which they were given.
     """
 
-    def __init__(self, message: str, report: Iterable[Result], **context: Any) -> None:
+    def __init__(self, message: str, report: Iterable[Result] = (), **context: Any) -> None:
         super().__init__(message, **context)
         self.report = list(report)
 
