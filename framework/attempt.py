@@ -42,7 +42,7 @@ def attempt_all(
     calls: Iterable[tuple[str, Callable[[], T]]],
     *,
     workers: int = 1,
-    on_done: Callable[[Attempt[T]], None] | None = None,
+    on_done: Callable[[int, Attempt[T]], None] | None = None,
 ) -> list[Attempt[T]]:
     """Try every call, `workers` of them side by side, and answer in the order given.
 
@@ -52,16 +52,16 @@ def attempt_all(
     workers : int
         Threads; 1 runs them one after the other in this thread.
     on_done : callable, optional
-        Told of each as it ends, in this thread.
+        Told of each as it ends, with its place in `calls`, in this thread.
     """
     pairs = list(calls)
-    tell = on_done or (lambda done: None)
+    tell = on_done or (lambda place, done: None)
     answers: list[Attempt[T] | None] = [None] * len(pairs)
     if workers <= 1 or len(pairs) <= 1:
         for place, (name, call) in enumerate(pairs):
             done = attempt(name, call)
             answers[place] = done
-            tell(done)
+            tell(place, done)
     else:
         with ThreadPoolExecutor(max_workers=min(workers, len(pairs)), thread_name_prefix="millpond") as pool:
             places = {
@@ -69,8 +69,9 @@ def attempt_all(
             }
             try:
                 for future in as_completed(places):
-                    answers[places[future]] = future.result()
-                    tell(future.result())
+                    place = places[future]
+                    done = answers[place] = future.result()
+                    tell(place, done)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C: what has not begun does not begin
                 raise

@@ -40,8 +40,7 @@ class Runner:
     def execute_all(self, work: Iterable[tuple[Step, Mapping[str, Any]]]) -> list[tuple[Result, Any]]:
         """Run all steps, which must not depend on one another, and answer in their order; a failure stops none."""
         pairs = list(work)
-        steps = {id(step): step for step, _ in pairs}
-        records: dict[str, Result] = {}
+        results: dict[int, Result] = {}
 
         def call(step: Step, inputs: Mapping[str, Any]) -> Callable[[], Any]:
             def run() -> Any:
@@ -50,13 +49,13 @@ class Runner:
 
             return run
 
-        def done(attempt: Attempt[Any]) -> None:
-            records[attempt.name] = self._record(steps[int(attempt.name)], attempt)
+        def done(place: int, attempt: Attempt[Any]) -> None:
+            results[place] = self._record(pairs[place][0], attempt)
 
         attempts = attempt_all(
-            [(str(id(step)), call(step, inputs)) for step, inputs in pairs], workers=self.workers, on_done=done
+            [(step.name, call(step, inputs)) for step, inputs in pairs], workers=self.workers, on_done=done
         )
-        return [(records[attempt.name], attempt.value) for attempt in attempts]
+        return [(results[place], attempt.value) for place, attempt in enumerate(attempts)]
 
     def _record(self, step: Step, attempt: Attempt[Any]) -> Result:
         result = Result(name=step.name, execution_time=attempt.seconds)

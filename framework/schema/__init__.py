@@ -1,0 +1,23 @@
+"""A frame's logical schema: what it is apart from how a store keeps it.
+
+`encode(frame)` gives an Arrow table with a FrameSchema beside it, `decode(table, schema)` the frame again: values,
+missing kinds, dtypes, index, labels and order. Whatever cannot be given back exactly is refused by `encode`.
+"""
+
+from framework.schema.fields import Field, fit
+from framework.schema.fingerprint import fingerprint
+from framework.schema.frames import FrameSchema, append, decode, encode, joined, natural, only_rows, plain
+
+__all__ = [
+    "Field",
+    "FrameSchema",
+    "append",
+    "decode",
+    "encode",
+    "fingerprint",
+    "fit",
+    "joined",
+    "natural",
+    "only_rows",
+    "plain",
+]

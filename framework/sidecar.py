@@ -1,0 +1,93 @@
+"""The record beside a file that cannot keep its own schema.
+
+It is written before the file is renamed into place and describes the old and the new one, so that the rename is the one
+commit: whichever of the two lies there is known by its size, mtime and inode, or, when it was copied, by its checksum.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from framework.files import replace_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is known of one file."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+    sha256: str
+    schema: str
+    rows: int
+    saved_at: str
+    version: int
+    delimiter: str
+    encoding: str
+    multiline: bool
+
+    @property
+    def when(self) -> datetime:
+        return datetime.fromisoformat(self.saved_at)
+
+
+def stat_of(file: BinaryIO | Path) -> dict[str, Any]:
+    """What tells a file without reading it."""
+    found = file.stat() if isinstance(file, Path) else os.fstat(file.fileno())
+    return {"size": found.st_size, "mtime_ns": found.st_mtime_ns, "inode": found.st_ino}
+
+
+def find(sidecar: Path, file: BinaryIO) -> Record | None:
+    """The record that describes the open file; None when it was changed by others, or has none."""
+    records = _load(sidecar)
+    told = stat_of(file)
+    for record in records:
+        if told == {"size": record.size, "mtime_ns": record.mtime_ns, "inode": record.inode}:
+            return record
+    same_size = [record for record in records if record.size == told["size"]]
+    if not same_size:
+        return None
+    file.seek(0)
+    digest = hashlib.file_digest(file, "sha256").hexdigest()
+    file.seek(0)
+    return next((record for record in same_size if record.sha256 == digest), None)
+
+
+@contextmanager
+def opened(path: Path, sidecar: Path) -> Iterator[tuple[BinaryIO, Record | None]]:
+    """The file with the record that describes just it, however often it is replaced meanwhile."""
+    while True:
+        with open(path, "rb") as file:
+            record = find(sidecar, file)
+            if record is None and stat_of(file) != stat_of(path):
+                continue  # it was replaced, and its record with it, before we had read that
+            yield file, record
+            return
+
+
+def put(sidecar: Path, record: Record, current: Path) -> None:
+    """Record the file that is about to replace `current`, beside the record of the one that lies there."""
+    before = None
+    if current.is_file():
+        with open(current, "rb") as file:
+            before = find(sidecar, file)
+    records = [asdict(record)] + ([asdict(before)] if before else [])
+    replace_bytes(sidecar, json.dumps({"millpond": 1, "files": records}).encode())
+
+
+def _load(sidecar: Path) -> list[Record]:
+    try:
+        return [Record(**record) for record in json.loads(sidecar.read_bytes())["files"]]
+    except FileNotFoundError:
+        return []
+    except (ValueError, KeyError, TypeError):
+        return []  # a damaged record is as good as none: the file is then read as one that others wrote

@@ -1,0 +1,263 @@
+"""The vault over one store: `<FS_BACKUP>/<store>/<dataset>/<backup id>/` with the content and its manifest.
+
+A backup is made in a folder with a hidden name, its manifest written last, read again and checked, and only then renamed to
+its id. So whatever is listed is whole, and whatever a crash leaves is not listed and is swept away by the next backup.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from hashlib import sha256 as sha
+from pathlib import Path
+from urllib.parse import quote
+
+from framework.attempt import attempt, attempt_all
+from framework.errors import (
+    BackupNotFoundError,
+    IntegrityError,
+    OptionError,
+    StorageError,
+    known_names,
+    nearest,
+)
+from framework.files import lock_for, locked, make_folder, storage_errors, sync_folder
+from framework.interfaces import BackupRecord, IDataBackup
+from framework.results import Result, raise_if_any_failed
+from framework.store import Keeps
+from framework.vault.manifest import NAME, Manifest, files_in
+
+KEEP = 30
+
+
+class Vault(IDataBackup):
+    """Verified copies of a store's tables.
+
+    Parameters
+    ----------
+    store : Store
+        Whose tables are kept.
+    folder : Path
+        Where the copies lie, absolute.
+    keep : int
+        How many backups of each dataset are kept; the oldest go when a new one has been verified, never in a restore.
+    logger : logging.Logger, optional
+    """
+
+    def __init__(self, store: Keeps, folder: Path, *, keep: int = KEEP, logger: logging.Logger | None = None) -> None:
+        if keep < 1:
+            raise OptionError(f"keep={keep}: a vault keeps at least 1 backup of each dataset.")
+        self.store = store
+        self.folder = folder
+        self.keep = keep
+        self.logger = logger or logging.getLogger(f"millpond.vault.{store.name}")
+
+    def covers(self, store: object) -> bool:
+        """Whether it keeps the very tables that `store` holds, in the place where that store's own vault keeps them."""
+        own = getattr(store, "vault", None)
+        same_place = getattr(store, "identity", None) == self.store.identity
+        return same_place and isinstance(own, Vault) and own._home == self._home
+
+    @property
+    def _home(self) -> Path:
+        return self.folder / _as_file(self.store.name)
+
+    # ------------------------------------------------------------------ backing up
+
+    def backup_data(self, source: str) -> tuple[bool, str | None]:
+        """Copy one snapshot of a dataset: `(True, backup_id)` when it has been written, read again and checked.
+
+        `(False, None)` and a WARNING with the nearest name when there is nothing of that name.
+        """
+        name = self.store.canonical(source)
+        if not self.store.exists(name):
+            close = nearest(name, self.store.list_sources())
+            hint = f"; did you mean {close!r}?" if close else ""
+            self.logger.warning("nothing to back up: %s has no dataset %r%s", self.store.name, name, hint)
+            return False, None
+        backup_id = self._backup(name)
+        self._prune(name)
+        return True, backup_id
+
+    def backup_all(self) -> list[tuple[str, str]]:
+        """Back up every dataset: `[(source, backup_id), ...]`; PartialFailure with the report after trying all."""
+        names = self.store.list_sources()
+        attempts = attempt_all([(name, lambda name=name: self.backup_data(name)[1]) for name in names])
+        report = []
+        for done in attempts:
+            result = Result(name=done.name, execution_time=done.seconds)
+            result.fail(done.error) if done.error else result.artifacts.update(backup=str(done.value))
+            report.append(result)
+        raise_if_any_failed(report, f"backup of all of {self.store.name}")
+        return [(done.name, done.value) for done in attempts if done.value is not None]
+
+    def _backup(self, name: str) -> str:
+        now = datetime.now(UTC)
+        backup_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        home = self._home / _as_file(name)
+        with storage_errors(f"the backup of {self.store.name}:{name}"), self._locked(name):
+            make_folder(home)
+            _sweep(home)
+            making = home / f".{backup_id}.partial"
+            making.mkdir()
+            try:
+                self._fill(making, backup_id, name, now)
+            except BaseException:
+                shutil.rmtree(making, ignore_errors=True)
+                raise
+            os.rename(making, home / backup_id)
+            sync_folder(home)
+        self.logger.info("%s:%s backed up as %s", self.store.name, name, backup_id)
+        return backup_id
+
+    def _fill(self, making: Path, backup_id: str, name: str, now: datetime) -> None:
+        exported = self.store.export(name, making)
+        manifest = Manifest(
+            backup_id=backup_id,
+            source=name,
+            store=self.store.name,
+            created_at=now.isoformat(),
+            rows=exported.rows,
+            fingerprint=exported.fingerprint,
+            schema=exported.schema,
+            media=exported.media,
+            files=files_in(making),
+            version=exported.version,
+        )
+        manifest.write(making)
+        written = Manifest.read(making)
+        if written != manifest:
+            raise IntegrityError(f"The manifest of the backup of {name!r} was not written as it is.")
+        written.check(making)
+        sync_folder(making)
+
+    def _prune(self, name: str) -> None:
+        with self._locked(name):
+            for _, folder in self._finished(name)[: -self.keep]:
+                gone = folder.with_name(f".{folder.name}.partial")
+                os.rename(folder, gone)  # at once no backup any more; a crash leaves what the next one sweeps
+                shutil.rmtree(gone)
+
+    # ------------------------------------------------------------------ what there is
+
+    def list_backups(self, source: str | None = None) -> list[BackupRecord]:
+        """Finished backups, newest last; of one dataset or of all."""
+        names = [self.store.canonical(source)] if source is not None else None
+        found = [manifest.record for manifest, _ in self._all(names)]
+        return sorted(found, key=lambda record: (record.created_at, record.backup_id))
+
+    def verify_backup(self, backup_id: str) -> bool:
+        """True if every byte is as it was written; IntegrityError or BackupNotFoundError otherwise."""
+        manifest, folder = self._find(backup_id)
+        manifest.check(folder)
+        return True
+
+    def _all(self, names: list[str] | None) -> Iterator[tuple[Manifest, Path]]:
+        homes = [self._home / _as_file(name) for name in names] if names is not None else _folders(self._home)
+        for home in homes:
+            for folder in _folders(home):
+                if (folder / NAME).is_file():
+                    tried = attempt(folder.name, lambda folder=folder: Manifest.read(folder))
+                    if tried.value is None:
+                        self.logger.warning("not listed: %s", tried.error)
+                    else:
+                        yield tried.value, folder
+
+    def _finished(self, name: str) -> list[tuple[Manifest, Path]]:
+        return sorted(self._all([name]), key=lambda pair: (pair[0].created_at, pair[0].backup_id))
+
+    def _find(self, backup_id: str, source: str | None = None) -> tuple[Manifest, Path]:
+        for home in _folders(self._home):
+            folder = home / _as_file(backup_id)
+            if (folder / NAME).is_file():
+                manifest = Manifest.read(folder)
+                if source is None or manifest.source == source:
+                    return manifest, folder
+                raise BackupNotFoundError(
+                    f"The backup {backup_id!r} is of {manifest.source!r}, not of {source!r}.", resource=backup_id
+                )
+        known = [manifest.backup_id for manifest, _ in self._all(None if source is None else [source])]
+        raise BackupNotFoundError(
+            f"There is no backup {backup_id!r} of the {self.store.name} store.",
+            cure=known_names(backup_id, known),
+            resource=backup_id,
+        )
+
+    # ------------------------------------------------------------------ the way back
+
+    def restore_data(self, source: str, backup_id: str | None = None) -> bool:
+        """Put a backup (the newest unless one is named) in the dataset's place.
+
+        It is checked first; what it replaces is backed up first; nothing is pruned. On an error the dataset is as it was.
+
+        Raises
+        ------
+        BackupNotFoundError, IntegrityError, LockedError, StorageError
+        """
+        name = self.store.canonical(source)
+        manifest, folder = self._find(backup_id, name) if backup_id is not None else self._newest(name)
+        manifest.check(folder)
+        with self.store.locked(name):
+            if self.store.exists(name):
+                self._backup(name)
+            self.store.adopt(name, folder, manifest.media)
+        self.logger.info("%s:%s restored from %s", self.store.name, name, manifest.backup_id)
+        return True
+
+    def _newest(self, name: str) -> tuple[Manifest, Path]:
+        finished = self._finished(name)
+        if not finished:
+            known = {manifest.source for manifest, _ in self._all(None)}
+            raise BackupNotFoundError(
+                f"There is no backup of {name!r} of the {self.store.name} store.",
+                cure=known_names(name, known),
+                resource=f"{self.store.name}:{name}",
+            )
+        return finished[-1]
+
+    # ------------------------------------------------------------------ the rest
+
+    def health_check(self) -> bool:
+        """True if the store and the folder of backups can be used."""
+
+        def probe() -> None:
+            folder = self.folder
+            while not folder.exists():
+                folder = folder.parent
+            if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+                raise StorageError(f"{folder} cannot be read and written.", cure="Set FS_BACKUP to a folder that can.")
+
+        tried = attempt(f"health of the vault of {self.store.name}", probe)
+        if tried.error is not None:
+            self.logger.warning("the vault of %s cannot be used: %s", self.store.name, tried.error)
+        return tried.error is None and self.store.health_check()
+
+    def _locked(self, name: str):  # type: ignore[no-untyped-def]
+        lock = lock_for(self._home / ".locks" / f"{_as_file(name)}.lock")
+        return locked(lock, timeout=60, what=f"the backups of {self.store.name}:{name}")
+
+    def __repr__(self) -> str:
+        return f"<Vault of {self.store.name}>"
+
+
+def _as_file(name: str) -> str:
+    """A file name for any dataset name: reversible for all but very long ones, never a path, never hidden."""
+    safe = quote(name, safe=" ").replace(".", "%2E", 1) if name.startswith(".") else quote(name, safe=" ")
+    return safe if len(safe) <= 200 else f"{safe[:150]}~{sha(name.encode()).hexdigest()[:32]}"
+
+
+def _folders(parent: Path) -> list[Path]:
+    """The folders in it that are not hidden, sorted; none if it is not there."""
+    if not parent.is_dir():
+        return []
+    return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _sweep(home: Path) -> None:
+    """Remove what backups that died left; the caller holds the lock."""
+    for left in home.glob(".*.partial"):
+        shutil.rmtree(left, ignore_errors=True)
