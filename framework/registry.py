@@ -93,10 +93,10 @@ def _in_folders() -> Iterator[Entry]:
     for package in FOLDERS:
         spec = importlib.util.find_spec(package)
         for folder in spec.submodule_search_locations or () if spec else ():
-            for path in sorted(Path(folder).glob("*.py")):
+            for path in sorted([*Path(folder).glob("*.py"), *Path(folder).glob("*/__init__.py")]):
                 provided = read_provides(path)
                 if provided is not None:
-                    yield _entry(provided, f"{package}.{path.stem}")
+                    yield _entry(provided, f"{package}.{path.parent.name if path.stem == '__init__' else path.stem}")
 
 
 def _in_distributions() -> Iterator[Entry]:
