@@ -1,7 +1,7 @@
 """The five interfaces, and the powers a component may have beside them.
 
-The abstract methods are exactly those that every component must write. What more a component can do is a Protocol below,
-asked with `isinstance`: a class that has only the abstract methods works wherever an interface is taken.
+The abstract methods are exactly those that every component must write. What more a component can do is a Protocol
+below, asked with `isinstance`: a class that has only the abstract methods works wherever an interface is taken.
 
 The words of the contract, the same in every store:
 

@@ -1,8 +1,8 @@
 """Names to implementations, known without importing any.
 
-The folders are the list: each file of `implementations/storage`, `implementations/mods`, `scrapers` and `calculators` says in
-a literal `PROVIDES` at its top what it is. Another distribution adds to it by an entry point of the group `millpond`, whose
-value is `module:object`, and whose module has a `PROVIDES` too. A service's own `scrapers/` folder adds to ours.
+The folders are the list: each file of `implementations/storage`, `scrapers`, `calculators` and the like says in a
+literal `PROVIDES` at its top what it is. Another distribution adds to it by an entry point of the group `millpond`,
+whose value is `module:object`, and whose module has a `PROVIDES` too. A service's own `scrapers/` folder adds to ours.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 from framework.errors import ConfigurationException, MissingExtraError, UnknownNameError, known_names
 
-FOLDERS = ("implementations.storage", "scrapers", "calculators")
+FOLDERS = ("implementations.storage", "implementations.demos", "scrapers", "calculators")
 GROUP = "millpond"
 ORDER = ("csv", "postgres", "arctic", "temp", "parquet")  # the order in which stores are shown; others follow
 

@@ -57,7 +57,7 @@ def find(sidecar: Path, file: BinaryIO) -> Record | None:
     if not same_size:
         return None
     file.seek(0)
-    digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256(file.read()).hexdigest()
     file.seek(0)
     return next((record for record in same_size if record.sha256 == digest), None)
 

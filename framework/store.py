@@ -315,10 +315,25 @@ class Store(IDataSource, IDataSaver):
 
     def health_check(self) -> bool:
         """True if it can be used; the reason why not goes to the log."""
-        tried = attempt(f"health of {self.name}", self._probe)
-        if tried.error is not None:
-            self.logger.warning("the %s store cannot be used: %s", self.name, tried.error)
-        return tried.error is None
+        error = self.why_unusable()
+        if error is not None:
+            self.logger.warning("the %s store cannot be used: %s", self.name, error)
+        return error is None
+
+    def why_unusable(self) -> Exception | None:
+        """The error that using it would give; None when it can be used."""
+        return attempt(f"health of {self.name}", self._probe).error
+
+    @property
+    def dormant(self) -> bool:
+        """Whether looking into it would first have to start a server."""
+        return False
+
+    def fingerprint(self, name: str) -> str:
+        """The hash over what a dataset means, equal for equal frames in whatever store; reads all its rows."""
+        from framework.schema import fingerprint
+
+        return fingerprint(*self._read(self.canonical(name), None))
 
     def unknown(self, name: str) -> DatasetNotFoundError:
         """The error for a name that is not there, naming what is."""

@@ -189,8 +189,8 @@ def read_foreign(data: bytes, name: str, *, delimiter: str, encoding: str, nulls
     Raises
     ------
     FormatError
-        With the line, for bytes that are not in the encoding, a NUL, an open quote, a row with too many or too few fields,
-        a repeated name in the header.
+        With the line, for bytes that are not in the encoding, a NUL, an open quote, a row with too many or too few
+        fields, a repeated name in the header.
     """
     text = _checked_text(data, name, encoding)
     body = text.encode() if text is not None else data.removeprefix(codecs.BOM_UTF8)

@@ -1,7 +1,7 @@
 """The vault over one store: `<FS_BACKUP>/<store>/<dataset>/<backup id>/` with the content and its manifest.
 
-A backup is made in a folder with a hidden name, its manifest written last, read again and checked, and only then renamed to
-its id. So whatever is listed is whole, and whatever a crash leaves is not listed and is swept away by the next backup.
+A backup is made in a folder with a hidden name, its manifest written last, read again and checked, and only then
+renamed. So whatever is listed is whole; what a crash leaves is not listed, and the next backup sweeps it away.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256 as sha
 from pathlib import Path
 from urllib.parse import quote
@@ -86,14 +88,16 @@ class Vault(IDataBackup):
     def backup_all(self) -> list[tuple[str, str]]:
         """Back up every dataset: `[(source, backup_id), ...]`; PartialFailure with the report after trying all."""
         names = self.store.list_sources()
-        attempts = attempt_all([(name, lambda name=name: self.backup_data(name)[1]) for name in names])
+        attempts = attempt_all([(name, partial(self.backup_data, name)) for name in names])
         report = []
         for done in attempts:
             result = Result(name=done.name, execution_time=done.seconds)
-            result.fail(done.error) if done.error else result.artifacts.update(backup=str(done.value))
+            result.fail(done.error) if done.error else result.artifacts.update(
+                backup=str((done.value or (False, None))[1])
+            )
             report.append(result)
         raise_if_any_failed(report, f"backup of all of {self.store.name}")
-        return [(done.name, done.value) for done in attempts if done.value is not None]
+        return [(done.name, done.value[1]) for done in attempts if done.value and done.value[1]]
 
     def _backup(self, name: str) -> str:
         now = datetime.now(UTC)
@@ -161,7 +165,7 @@ class Vault(IDataBackup):
         for home in homes:
             for folder in _folders(home):
                 if (folder / NAME).is_file():
-                    tried = attempt(folder.name, lambda folder=folder: Manifest.read(folder))
+                    tried = attempt(folder.name, partial(Manifest.read, folder))
                     if tried.value is None:
                         self.logger.warning("not listed: %s", tried.error)
                     else:
@@ -192,7 +196,8 @@ class Vault(IDataBackup):
     def restore_data(self, source: str, backup_id: str | None = None) -> bool:
         """Put a backup (the newest unless one is named) in the dataset's place.
 
-        It is checked first; what it replaces is backed up first; nothing is pruned. On an error the dataset is as it was.
+        It is checked first; what it replaces is backed up first; nothing is pruned. On an error the dataset is as it
+        was.
 
         Raises
         ------
@@ -236,7 +241,7 @@ class Vault(IDataBackup):
             self.logger.warning("the vault of %s cannot be used: %s", self.store.name, tried.error)
         return tried.error is None and self.store.health_check()
 
-    def _locked(self, name: str):  # type: ignore[no-untyped-def]
+    def _locked(self, name: str) -> AbstractContextManager[None]:
         lock = lock_for(self._home / ".locks" / f"{_as_file(name)}.lock")
         return locked(lock, timeout=60, what=f"the backups of {self.store.name}:{name}")
 

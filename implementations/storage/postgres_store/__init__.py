@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import adbc_driver_manager
@@ -82,12 +83,14 @@ class PostgresStore(Store):
     @property
     def _given(self) -> str | None:
         """The address that an option or a setting gives; None means the embedded server."""
-        return self.options.url.get_secret_value() if self.options.url is not None else self.settings.database_url
+        secret = self.options.url or self.settings.database_url
+        return None if secret is None else secret.get_secret_value()
 
     @property
     def identity(self) -> tuple[str, ...]:
         return (self.kind, self._given or str(self.settings.own_folder), self.settings.DB_NAME, self.namespace)
 
+    @cached_property
     def _embedded(self) -> Any:
         server = registry.find("server", "postgres_embedded").load()
         return server(self.settings.own_folder / "postgres", self.logger, database=self.settings.DB_NAME)
@@ -96,7 +99,7 @@ class PostgresStore(Store):
         """The server's libpq address, with its password; an embedded server is started when it does not run."""
         given = self._given
         if given is None:
-            return str(self._embedded().url())
+            return str(self._embedded.url())
         return "postgresql://" + given.split("://", 1)[1] if given.startswith("postgresql+") else given
 
     def _connect(self) -> Connection[Any]:
@@ -132,9 +135,13 @@ class PostgresStore(Store):
             resource=self.name,
         )
 
+    @property
+    def dormant(self) -> bool:
+        return self._given is None and not self._embedded.running()
+
     def _probe(self) -> None:
-        if self._given is None and not self._embedded().running():
-            self._embedded().binary("postgres")  # it is started when it is used; a probe starts nothing
+        if self.dormant:
+            self._embedded.binary("postgres")  # it is started when it is used; a probe starts nothing
             return
         with self._writers.use() as connection:
             connection.execute("SELECT 1")

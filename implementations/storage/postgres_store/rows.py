@@ -24,7 +24,8 @@ EPOCH_SPAN = (-210_866_803_200_000_000, 9_223_371_331_199_999_999)  # microsecon
 TYPES: dict[str, tuple[str, pa.DataType]] = {
     **dict.fromkeys(("int8", "int16", "uint8"), ("smallint", pa.int16())),
     **dict.fromkeys(("int32", "uint16"), ("integer", pa.int32())),
-    **dict.fromkeys(("int64", "uint32", "uint64"), ("bigint", pa.int64())),
+    **dict.fromkeys(("int64", "uint32"), ("bigint", pa.int64())),
+    "uint64": ("numeric", pa.uint64()),
     **dict.fromkeys(("halffloat", "float"), ("real", pa.float32())),
     "double": ("double precision", pa.float64()),
     "bool": ("boolean", pa.bool_()),
@@ -33,7 +34,7 @@ TYPES: dict[str, tuple[str, pa.DataType]] = {
     "date32": ("date", pa.date32()),
 }
 STAMP, STAMP_TZ = "timestamp without time zone", "timestamp with time zone"
-NATIVE = {name for name, _ in TYPES.values()} | {STAMP, STAMP_TZ}
+NATIVE = {name for name, _ in TYPES.values() if name != "numeric"} | {STAMP, STAMP_TZ}
 
 RECEIVES: dict[str, pa.DataType] = {
     **dict(TYPES.values()),
