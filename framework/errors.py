@@ -37,10 +37,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, ClassVar
-
-if TYPE_CHECKING:
-    from framework.results import Result
+from typing import Any, ClassVar
 
 
 class BaseFrameworkException(Exception):
@@ -228,7 +225,7 @@ class PartialFailure(FrameworkException):
         One per thing tried, in the order in which they were given.
     """
 
-    def __init__(self, message: str, report: Iterable[Result] = (), **context: Any) -> None:
+    def __init__(self, message: str, report: Iterable[Any] = (), **context: Any) -> None:
         super().__init__(message, **context)
         self.report = list(report)
 
