@@ -44,7 +44,12 @@ check: $(STAMP)-dev
 	PATH="$(BIN):$$PATH" $(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/docs -m "not slow"
 
-bench: $(STAMP)-dev
+$(STAMP)-bench: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "installing Millpond and its benchmarks into $(VENV) ..."
+	@$(PIP) --editable ".[bench]"
+	@touch $@
+
+bench: $(STAMP)-bench
 	$(BIN)/python benchmarks/run.py
 
 format: $(STAMP)-dev

@@ -58,7 +58,9 @@ def _workspace() -> Workspace:
     from framework.workspace import Workspace
 
     console_logging("WARNING")
-    return Workspace(_folder[0])
+    workspace = Workspace(_folder[0])
+    sys.path.append(str(workspace.settings.workspace))  # a service's own scrapers/ and calculators/ add to ours
+    return workspace
 
 
 # --------------------------------------------------------------------------- data

@@ -14,7 +14,6 @@ import hashlib
 import importlib.util
 import logging
 import os
-import pwd
 import re
 import shutil
 import signal
@@ -24,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +43,7 @@ from framework.errors import (
     known_names,
 )
 from framework.files import make_folder, sync_folder
+from framework.unprivileged import Isolation, isolations, user_name
 
 PROVIDES = {
     "kind": "server",
@@ -61,7 +61,7 @@ PORT = 5432  # part of the socket's file name only
 LONGEST_SOCKET_FOLDER = 103 - len(f"/.s.PGSQL.{PORT}")  # bytes; macOS allows 103 for the whole path, Linux 107
 LONGEST_LOG = 16 * 2**20  # bytes
 NO_PROCESS = 2**31 - 1  # above any system's largest process id
-SOME_ORDINARY_USER = 1  # what root is called in a namespace when the system names no other user
+
 
 CLUSTER = (
     f"--username={SUPERUSER}",
@@ -98,7 +98,6 @@ SETTINGS = {
 
 # The shell leaves the server behind, with no parent of ours and nothing of ours open, and says its process id.
 LEAVE_BEHIND = 'log=$1; shift; "$@" </dev/null >>"$log" 2>&1 & echo $!'
-FIRST_CLOSED = 'for path in "$@"; do test -x "$path" || { echo "$path"; exit 1; }; done'
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,59 +108,6 @@ class Postmaster:
     started: int
     socket_folder: str
     ready: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Isolation:
-    """Whom the server runs as: `uid` and `gid` own its files, `prefix` stands before its command."""
-
-    name: Literal["plain", "namespace", "user"]
-    uid: int
-    gid: int
-    prefix: tuple[str, ...] = ()
-
-    def run(self, command: Sequence[str | Path], *, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        """Run it to its end, in a session of its own and with none of our secrets in its environment."""
-        as_user: dict[str, Any] = {}
-        if self.name == "user":
-            as_user = {"user": self.uid, "group": self.gid, "extra_groups": []}
-        kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "TMPDIR") if name in os.environ}
-        return subprocess.run(
-            [*self.prefix, *map(str, command)],
-            cwd=cwd,
-            env={"PATH": os.defpath, **kept, "LC_ALL": "C", "TZ": "UTC"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
-            umask=0o077,
-            check=False,
-            **as_user,
-        )
-
-    def refusal(self, paths: Sequence[Path]) -> str | None:
-        """Why it cannot be used, or None if it can enter or execute all of `paths`."""
-        try:
-            done = self.run(["/bin/sh", "-c", FIRST_CLOSED, "sh", *paths])
-        except (OSError, subprocess.SubprocessError) as error:
-            return str(error)
-        if done.returncode == 0:
-            return None
-        closed = done.stdout.strip()
-        return f"{closed} is closed to it" if closed else done.stderr.strip() or "refused by the system"
-
-    def own(self, folder: Path) -> None:
-        """Give it the folder and all that is in it; the folder last, so that half done is done again."""
-        if os.geteuid() != 0 or folder.stat().st_uid == self.uid:
-            return
-        for parent, _, files in os.walk(folder, topdown=False):
-            for name in files:
-                os.chown(os.path.join(parent, name), self.uid, self.gid, follow_symlinks=False)
-            os.chown(parent, self.uid, self.gid, follow_symlinks=False)
-
-    def __str__(self) -> str:
-        return {"user": f"user {_user_name(self.uid)}", "namespace": "a user namespace"}.get(self.name, "this user")
 
 
 class EmbeddedPostgres:
@@ -491,13 +437,13 @@ class EmbeddedPostgres:
         with suppress(OSError):
             owner = self.folder.stat().st_uid
             if owner != os.geteuid() != 0:
-                cure = f"Its folder belongs to {_user_name(owner)}: run as that user, or set FS_DATA to another folder."
+                cure = f"Its folder belongs to {user_name(owner)}: run as that user, or set FS_DATA to another folder."
         return StorageError(f"PostgreSQL in {self.folder} cannot be used: {error}.", cure=cure)
 
     # -- whom it runs as, and where its socket lies --------------------------------------------------------------------
 
     def _isolate(self, postgres: Path) -> Isolation:
-        candidates = self._candidates()
+        candidates = isolations(self.folder, way=self.isolation, begun=self._version() is not None)
         if candidates[0].name == "plain":
             return candidates[0]
         paths = [*reversed(self.folder.parents), postgres]
@@ -511,20 +457,6 @@ class EmbeddedPostgres:
             f"PostgreSQL cannot run in {self.folder}, which this user alone can reach ({'; '.join(refusals)}).",
             cure="Set FS_DATA to a folder that such a user can reach, run as an ordinary user, or set DB_SERVER.",
         )
-
-    def _candidates(self) -> list[Isolation]:
-        """How it may run here, the best first; the same answer in every process for one folder."""
-        uid, gid = os.geteuid(), os.getegid()
-        plain, namespace = Isolation("plain", uid, gid), Isolation("namespace", uid, gid, _namespace())
-        if uid != 0:
-            # initdb wants a user with a name, which a container's user may lack
-            return [plain] if _user_name(uid) != str(uid) or self._version() else [namespace]
-        if self.isolation == "namespace":
-            return [namespace]
-        owner = self.folder.stat() if self._version() else None
-        if owner and owner.st_uid != 0:
-            return [Isolation("user", owner.st_uid, owner.st_gid)]
-        return _ordinary_users() if self.isolation == "user" else [namespace, *_ordinary_users()]
 
     def _socket_folder(self, isolation: Isolation) -> Path:
         """The data's own folder, unless a socket's address cannot hold it; then a private one, named after it."""
@@ -589,30 +521,3 @@ def _exists(pid: bytes) -> bool:
     except PermissionError:
         pass  # somebody else's
     return True
-
-
-def _namespace() -> tuple[str, ...]:
-    """The command that runs another in a user namespace, under a name that the system knows."""
-    unmapped = 65534  # files of users outside the namespace show this one, so it must not be the server's
-    known = next((user for user in pwd.getpwall() if user.pw_uid not in (0, unmapped) and user.pw_gid), None)
-    uid, gid = (known.pw_uid, known.pw_gid) if known else (SOME_ORDINARY_USER, SOME_ORDINARY_USER)
-    return ("unshare", "--user", f"--map-user={uid}", f"--map-group={gid}", "--")
-
-
-def _ordinary_users() -> list[Isolation]:
-    """Who could run root's server: whoever became root by sudo, then the system's own unprivileged users."""
-    found = []
-    for name in (os.environ.get("SUDO_UID"), "postgres", "nobody"):
-        with suppress(KeyError):
-            if name:
-                user = pwd.getpwuid(int(name)) if name.isdigit() else pwd.getpwnam(name)
-                if user.pw_uid:
-                    found.append(Isolation("user", user.pw_uid, user.pw_gid))
-    return found
-
-
-def _user_name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
