@@ -174,15 +174,6 @@ def test_text_sorts_by_code_point_and_is_upper_cased_beyond_ascii(shared: Embedd
     assert rows(shared.url(), query) == [("Babé", "É")]
 
 
-def test_asking_a_running_server_takes_less_than_20_milliseconds(shared: EmbeddedPostgres) -> None:
-    """`url` costs nothing next to a query."""
-    shared.url()
-    started = time.perf_counter()
-    for _ in range(20):
-        shared.url()
-    assert (time.perf_counter() - started) / 20 < 0.02
-
-
 def test_another_process_gets_the_same_server(shared: EmbeddedPostgres) -> None:
     """The folder is what processes share."""
     answer = python(ASK, shared.folder)
@@ -215,12 +206,11 @@ def test_two_processes_and_their_threads_that_ask_at_once_get_one_server(make: M
     assert sorted(path.name for path in server.folder.parent.iterdir() if path.suffix != ".lock") == ["postgres"]
 
 
+@pytest.mark.timeout(60)
 def test_it_outlives_the_process_that_started_it_and_holds_none_of_its_pipes(make: Make) -> None:
     """A caller that captures the output of such a process does not wait for the server's end."""
     server = make()
-    started = time.monotonic()
     answer = python(ASK, server.folder)
-    assert time.monotonic() - started < 30
     assert answer.returncode == 0, answer.stderr
     assert server.running()
     open_files = {os.path.realpath(f"/proc/{server.status()['pid']}/fd/{number}") for number in range(3)}
