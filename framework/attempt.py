@@ -63,16 +63,15 @@ def attempt_all(
             answers[place] = done
             tell(place, done)
     else:
-        with ThreadPoolExecutor(max_workers=min(workers, len(pairs)), thread_name_prefix="millpond") as pool:
-            places = {
-                pool.submit(copy_context().run, attempt, name, call): place for place, (name, call) in enumerate(pairs)
-            }
-            try:
-                for future in as_completed(places):
-                    place = places[future]
-                    done = answers[place] = future.result()
-                    tell(place, done)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C: what has not begun does not begin
-                raise
+        pool = ThreadPoolExecutor(max_workers=min(workers, len(pairs)), thread_name_prefix="millpond")
+        places = {
+            pool.submit(copy_context().run, attempt, name, call): place for place, (name, call) in enumerate(pairs)
+        }
+        try:
+            for future in as_completed(places):
+                place = places[future]
+                done = answers[place] = future.result()
+                tell(place, done)
+        finally:  # Ctrl-C: what has not begun does not begin, and what has is not waited for
+            pool.shutdown(wait=False, cancel_futures=True)
     return [answer for answer in answers if answer is not None]
