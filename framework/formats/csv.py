@@ -219,7 +219,7 @@ def read_foreign(data: bytes, name: str, *, delimiter: str, encoding: str, nulls
 
 def _checked_text(data: bytes, name: str, encoding: str) -> str | None:
     """The text when it is not UTF-8; None when the bytes are, which need no decoding."""
-    if not data.strip():
+    if not data or data.isspace():
         raise FormatError(f"{name} is empty: it has no header.", line=1, resource=name)
     if b"\0" in data and codecs.lookup(encoding).name not in ("utf-16", "utf-16-le", "utf-16-be", "utf-32"):
         line = data.count(b"\n", 0, data.index(b"\0")) + 1

@@ -8,10 +8,12 @@ numeric or temporal.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,10 +21,17 @@ import pyarrow.compute as pc
 from framework.errors import FormatError, OptionError, known_names
 from framework.schema import Field, FrameSchema, encode, natural
 
-NULL_WORDS = pa.array(["NA", "NaN", "null"])
-NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+([eE][+-]?[0-9]+)?|[eE][+-][0-9]+)?$"
-TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|\+00:00)?)?$"
-SAFE_LENGTH = 16  # a sign, a point and 15 digits other than an exponent's: every such text is one double and back
+NULL_WORDS = ("NA", "NaN", "null")
+NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+([eE][+-]?[0-9]+)?|[eE][+-][0-9]+)?")
+TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|\+00:00)?)?")
+SAFE_LENGTH = 16  # a sign, a point and 15 digits: every such text is one double and back
+HEAD = 100  # cells looked at for what a column may be
+
+DIGIT, MINUS, POINT, EXPONENT, OTHER = 1, 2, 4, 8, 128
+KINDS = np.full(256, OTHER, dtype=np.uint8)  # what each byte of a number may be
+KINDS[ord("0") : ord("9") + 1] = DIGIT
+KINDS[ord("-")], KINDS[ord(".")] = MINUS, POINT
+KINDS[[ord("e"), ord("E"), ord("+")]] = EXPONENT
 
 
 def infer(table: pa.Table) -> tuple[pa.Table, FrameSchema]:
@@ -33,51 +42,109 @@ def infer(table: pa.Table) -> tuple[pa.Table, FrameSchema]:
 
 
 def _infer_column(column: Any) -> Any:
-    values = column.drop_null()
-    if not len(values):
+    """The column as what it is; itself if that is text."""
+    first = _first(column)
+    if first is None:
         return column
-    words = pc.is_in(values, value_set=NULL_WORDS)
-    if pc.any(words).as_py():
-        values = values.filter(pc.invert(words))
-        if not len(values):
-            return column
-    for reading in (_integers, _floats, _booleans, _times):
-        kind = reading(values)
-        if kind is not None:
-            return _convert(column, kind, len(values) + column.null_count < len(column))
-    return column
+    typed = _typed(column, first)
+    if typed is None and (NUMBER.fullmatch(first) or TIME.fullmatch(first)):
+        words = pc.is_in(column, value_set=pa.array(NULL_WORDS))
+        if pc.any(words).as_py():
+            typed = _typed(pc.if_else(words, pa.scalar(None, pa.string()), column), first)
+    return column if typed is None else typed
 
 
-def _convert(column: Any, kind: pa.DataType, worded: bool) -> Any:
-    if worded:
-        if pa.types.is_boolean(kind):
-            return column
-        column = pc.if_else(pc.is_in(column, value_set=NULL_WORDS), pa.scalar(None, pa.string()), column)
-    return column.cast(kind)
+def _first(column: Any) -> str | None:
+    """The first cell that is neither missing nor a word for it."""
+    for start in range(0, len(column), HEAD):
+        for cell in column.slice(start, HEAD).to_pylist():
+            if cell is not None and cell not in NULL_WORDS:
+                return str(cell)
+    return None
 
 
-def _integers(values: Any) -> pa.DataType | None:
-    if not _looks(values, NUMBER):
+def _typed(column: Any, first: str) -> Any:
+    """The column as numbers, booleans or times, as its first cell suggests; None if another cell is none."""
+    if NUMBER.fullmatch(first):
+        return _numbers(column)
+    if TIME.fullmatch(first):
+        return _times(column)
+    return _booleans(column) if first.lower() in ("true", "false") else None
+
+
+# --------------------------------------------------------------------------- numbers
+
+
+def _numbers(column: Any) -> Any:
+    chunks = [chunk.drop_null() for chunk in column.chunks]
+    kinds = [_kinds(chunk) for chunk in chunks]
+    found = int(np.bitwise_or.reduce([0, *kinds]))
+    if found & OTHER or not all(_well_written(chunk) for chunk in chunks if len(chunk)):
         return None
+    if found & EXPONENT and not all(map(_exponents_well_written, chunks)):
+        return None
+    if not found & (POINT | EXPONENT) and not any(map(_has_minus_zero, chunks)):
+        return _cast(column, pa.int64())  # None for a number of more digits, which then is an id
+    numbers = _cast(column, pa.float64())
+    return numbers if numbers is not None and _exact(column, numbers) else None
+
+
+def _cast(column: Any, kind: pa.DataType) -> Any:
     try:
-        numbers = values.cast(pa.int64())
+        return column.cast(kind)
     except pa.ArrowInvalid:
         return None
-    return pa.int64() if pc.all(pc.equal(numbers.cast(pa.string()), values)).as_py() else None
 
 
-def _floats(values: Any) -> pa.DataType | None:
-    if not _looks(values, NUMBER) or not pc.all(pc.match_substring_regex(values, NUMBER)).as_py():
-        return None
-    numbers = values.cast(pa.float64())
-    if not pc.all(pc.is_finite(numbers)).as_py():
-        return None
-    long = pc.greater(pc.binary_length(values), SAFE_LENGTH)
+def _bytes(chunk: Any) -> tuple[Any, Any]:
+    """All cells' bytes in a row, and where each begins; the last entry is the end."""
+    _, offsets, data = chunk.buffers()
+    begin = np.frombuffer(offsets, dtype=np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
+    return np.frombuffer(data if data is not None else b"", dtype=np.uint8), begin
+
+
+def _kinds(chunk: Any) -> int:
+    if not len(chunk):
+        return 0
+    text, begin = _bytes(chunk)
+    return int(np.bitwise_or.reduce(KINDS[text[begin[0] : begin[-1]]], initial=0))
+
+
+def _well_written(chunk: Any) -> bool:
+    """Whether no cell is empty, has a needless zero in front (007), or begins or ends with anything but a digit."""
+    text, begin = _bytes(chunk)
+    start, end = begin[:-1].astype(np.int64), begin[1:]
+    if (start == end).any():
+        return False
+    start += text[start] == ord("-")
+    if (start == end).any():
+        return False
+    leading, last = text[start], text[end - 1]
+    after = text[np.minimum(start + 1, end - 1)]
+    needless = (leading == ord("0")) & (end - start > 1) & (KINDS[after] == DIGIT)
+    return bool((KINDS[leading] == DIGIT).all() and (KINDS[last] == DIGIT).all() and not needless.any())
+
+
+def _has_minus_zero(chunk: Any) -> bool:
+    return bool(pc.any(pc.equal(chunk, "-0")).as_py())
+
+
+def _exponents_well_written(chunk: Any) -> bool:
+    return bool(pc.all(pc.match_substring_regex(chunk, f"^({NUMBER.pattern})$"), min_count=0).as_py())
+
+
+def _exact(column: Any, numbers: Any) -> bool:
+    """Whether each number, written back, is the text again; only those are tried that might not be."""
+    if not pc.all(pc.is_finite(numbers), min_count=0).as_py():
+        return False
+    long = pc.greater(pc.binary_length(column), SAFE_LENGTH)
     tiny = pc.less(pc.abs(numbers), 1e-290)  # where digits run out, and where they are gone
-    doubtful = pc.and_(pc.or_(long, tiny), pc.not_equal(numbers.cast(pa.string()), values))
-    texts = values.filter(doubtful)
-    same = all(map(_same_number, texts.to_pylist(), numbers.filter(doubtful).to_pylist()))
-    return pa.float64() if same else None
+    tried = pc.fill_null(pc.or_(long, tiny), False)
+    if not pc.any(tried).as_py():
+        return True
+    texts, values = column.filter(tried), numbers.filter(tried)
+    doubtful = pc.not_equal(values.cast(pa.string()), texts)
+    return all(map(_same_number, texts.filter(doubtful).to_pylist(), values.filter(doubtful).to_pylist()))
 
 
 def _same_number(text: str, number: float) -> bool:
@@ -86,33 +153,27 @@ def _same_number(text: str, number: float) -> bool:
     return Decimal(text) == Decimal(repr(number))
 
 
-def _booleans(values: Any) -> pa.DataType | None:
-    if values[0].as_py() not in ("true", "false", "True", "False"):
-        return None
-    spellings = set(pc.unique(values).to_pylist())
-    return pa.bool_() if spellings <= {"true", "false"} or spellings <= {"True", "False"} else None
+# --------------------------------------------------------------------------- booleans and times
 
 
-def _times(values: Any) -> pa.DataType | None:
-    if not _looks(values, TIME) or not pc.all(pc.match_substring_regex(values, TIME)).as_py():
+def _booleans(column: Any) -> Any:
+    spellings = set(pc.unique(column).to_pylist()) - {None}
+    if not (spellings <= {"true", "false"} or spellings <= {"True", "False"}):
         return None
-    zoned = pc.or_(pc.ends_with(values, "Z"), pc.ends_with(values, "+00:00"))
-    zone = "UTC" if pc.all(zoned).as_py() else None
-    if zone is None and pc.any(zoned).as_py():
+    return _cast(column, pa.bool_())
+
+
+def _times(column: Any) -> Any:
+    """Times in one zone or in none: UTC if every one says Z or +00:00; another offset stays text, which keeps it."""
+    zoned = pc.or_(pc.ends_with(column, "Z"), pc.ends_with(column, "+00:00"))
+    zone = "UTC" if pc.any(zoned).as_py() else None
+    if zone is not None and not pc.all(zoned).as_py():
         return None
     for unit in ("ns", "us"):
-        kind = pa.timestamp(unit, zone)
-        try:
-            values.cast(kind)
-        except pa.ArrowInvalid:
-            continue
-        return kind
+        times = _cast(column, pa.timestamp(unit, zone))
+        if times is not None:
+            return times
     return None
-
-
-def _looks(values: Any, pattern: str) -> bool:
-    """Whether the first value does: what saves the work on a column of text."""
-    return bool(pc.match_substring_regex(values.slice(0, 1), pattern)[0].as_py())
 
 
 def apply_dtypes(table: pa.Table, dtypes: Mapping[str, str], name: str) -> tuple[pa.Table, FrameSchema]:
@@ -141,22 +202,22 @@ def apply_dtypes(table: pa.Table, dtypes: Mapping[str, str], name: str) -> tuple
 def _as_dtype(cells: Any, column: str, dtype: str, name: str) -> tuple[Any, Field]:
     texts = pd.Series(cells.to_pandas(), name=column, dtype=object)
     if dtype not in ("str", "object"):
-        texts = _cast(texts, dtype, name)
+        texts = _as(texts, dtype, name)
     table, schema = encode(texts.to_frame())
     return table.column(0), schema.fields[0]
 
 
-def _cast(texts: Any, dtype: str, name: str) -> Any:
+def _as(texts: Any, dtype: str, name: str) -> Any:
     try:
         wanted = pd.api.types.pandas_dtype(dtype)
     except TypeError as error:
         raise OptionError(f"dtype={dtype!r} of {texts.name!r} is not a pandas dtype.", resource=name) from error
     try:
-        return _cast_all(texts, wanted)
+        return _as_wanted(texts, wanted)
     except (ValueError, TypeError, OverflowError):
         for place, text in enumerate(texts):
             try:
-                _cast_all(pd.Series([text], dtype=object), wanted)
+                _as_wanted(pd.Series([text], dtype=object), wanted)
             except (ValueError, TypeError, OverflowError):
                 raise FormatError(
                     f"{name}, row {place + 1}: {text!r} in column {texts.name!r} is not {dtype}.",
@@ -166,7 +227,7 @@ def _cast(texts: Any, dtype: str, name: str) -> Any:
         raise
 
 
-def _cast_all(texts: Any, dtype: Any) -> Any:
+def _as_wanted(texts: Any, dtype: Any) -> Any:
     if pd.api.types.is_bool_dtype(dtype):
         known = {"true": True, "false": False, "1": True, "0": False}
         strange = [text for text in texts.dropna() if text.lower() not in known]
