@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import inspect
 import logging
 from typing import Any, cast
 
@@ -54,15 +56,23 @@ class DataFactory:
 
     def create_store(self, type: str, name: str | None = None, *, role: str = "source", **options: Any) -> Store:
         """The store itself: source and saver in one, its vault in `vault` when it has one."""
+        if not isinstance(type, str):
+            raise OptionError(f"A store is named by text, not {builtins.type(type).__name__}.")
         instance = self.settings.stores.get(type)
         if instance is not None:
             given = dict(instance)
             kind = given.pop("type", None)
+            unfit = sorted({"name", "role", "logger", "vault"} & set(given))
+            if unfit:
+                raise OptionError(f"The store {type!r} in millpond.yaml has no option {unfit[0]!r}.")
             if not isinstance(kind, str):
                 raise OptionError(
                     f"The store {type!r} in millpond.yaml has no type.", cure="Add type: csv, or another."
                 )
             type, name, options = kind, name or type, {**given, **options}
+        unfit = sorted({"logger", "vault"} & set(options))
+        if unfit:
+            raise OptionError(f"The {type} store has no option {unfit[0]!r}.")
         entry = self._find(type, role)
         store = cast(Store, entry.load()(self.settings, name=name, logger=self.logger, **options))
         if "backup" in entry.roles:
@@ -79,13 +89,20 @@ class DataFactory:
 
     def create_scraper(self, name: str, **options: Any) -> IScraper:
         """The scraper of that name."""
-        made = registry.find("scraper", name).load()(self.settings, self.logger, **options)
-        return cast(IScraper, made)
+        return cast(IScraper, self._made("scraper", name, options))
 
     def create_calculator(self, name: str, **options: Any) -> ICalculator:
         """The calculator of that name."""
-        made = registry.find("calculator", name).load()(self.settings, self.logger, **options)
-        return cast(ICalculator, made)
+        return cast(ICalculator, self._made("calculator", name, options))
+
+    def _made(self, kind: str, name: str, options: dict[str, Any]) -> Any:
+        component = registry.find(kind, name).load()
+        known = inspect.signature(component).parameters
+        if not any(each.kind is inspect.Parameter.VAR_KEYWORD for each in known.values()):
+            for option in options:
+                if option not in known:
+                    raise OptionError(f"The {kind} {name!r} has no option {option!r}.", cure=known_names(option, known))
+        return component(self.settings, self.logger, **options)
 
     def list_data_sources(self) -> list[str]:
         """Types that `create_data_source` takes, whether or not what they need is installed."""

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from framework.errors import DatasetNameError, IntegrityError, LockedError, StorageError
+from framework.errors import BaseFrameworkException, DatasetNameError, IntegrityError, LockedError, StorageError
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -46,6 +46,11 @@ def check_name(name: object) -> str:
             resource=name[:80],
         )
     return name
+
+
+def is_name(name: str) -> bool:
+    """Whether every file store may hold a dataset of that name."""
+    return _fault(name) is None
 
 
 def _fault(name: str) -> str | None:
@@ -83,7 +88,7 @@ def storage_errors(what: str) -> Iterator[None]:
     """Turn what the operating system says into a StorageError that names `what`."""
     try:
         yield
-    except StorageError:
+    except BaseFrameworkException:
         raise
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -225,7 +230,8 @@ def lock_for(path: Path) -> BaseFileLock:
     """A lock on that file, freed by the kernel when its holder dies."""
     from filelock import FileLock
 
-    make_folder(path.parent)
+    with storage_errors(f"the lock {path.name}"):
+        make_folder(path.parent)
     return FileLock(path, mode=0o666, thread_local=True)
 
 
@@ -234,14 +240,15 @@ def locked(lock: BaseFileLock, *, timeout: float, what: str) -> Iterator[None]:
     """Hold `lock`, waiting `timeout` seconds at most; then LockedError."""
     from filelock import Timeout
 
-    try:
-        lock.acquire(timeout=timeout, poll_interval=0.02)
-    except Timeout:
-        raise LockedError(
-            f"{what!r} is being written by another process, and was for {timeout:g} s.",
-            cure="Try again, or wait longer with LOCK_TIMEOUT.",
-            resource=what,
-        ) from None
+    with storage_errors(f"the lock of {what}"):
+        try:
+            lock.acquire(timeout=timeout, poll_interval=0.02)
+        except Timeout:
+            raise LockedError(
+                f"{what!r} is being written by another process, and was for {timeout:g} s.",
+                cure="Try again, or wait longer with LOCK_TIMEOUT.",
+                resource=what,
+            ) from None
     try:
         yield
     finally:

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from abc import abstractmethod
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from framework.errors import OptionError, StorageError
+from framework.errors import DataException, FidelityError, FormatError, OptionError, StorageError
 from framework.files import (
     check_name,
     copy_into,
+    is_name,
     lock_for,
     locked,
     remove,
@@ -69,6 +71,10 @@ class FolderStore(Store):
         """Put the file there, atomically and verified."""
 
     @abstractmethod
+    def _version(self, path: Path) -> int | None:
+        """The version on record; None where there is none, or none that can be read: a broken file can be replaced."""
+
+    @abstractmethod
     def _saved(self, path: Path, name: str) -> tuple[Saved, FrameSchema]:
         """What is on record of the file."""
 
@@ -94,16 +100,17 @@ class FolderStore(Store):
 
     def list_sources(self) -> list[str]:
         names = []
+        settings = self.settings
+        others = {settings.data_folder, settings.temp_folder, settings.backup_folder} - {self.folder}
         for folder, folders, files in os.walk(self.folder):
-            folders[:] = [sub for sub in folders if not sub.startswith(".")]
+            folders[:] = [sub for sub in folders if not sub.startswith(".") and Path(folder, sub) not in others]
             inside = Path(folder).relative_to(self.folder)
-            names += [
-                (inside / file).as_posix()
-                for file in files
-                if file.endswith(self.suffix) and not file.startswith(".") and file != self.suffix
-            ]
-        short = [name.removesuffix(self.suffix) for name in names]
-        return sorted(full if cut.endswith(self.suffix) else cut for full, cut in zip(names, short, strict=True))
+            for file in files:
+                full = (inside / file).as_posix()
+                short = full.removesuffix(self.suffix)
+                if short != full and is_name(full) and is_name(short) and _is_regular(os.path.join(folder, file)):
+                    names.append(full if short.endswith(self.suffix) else short)
+        return sorted(names)
 
     # ------------------------------------------------------------------ the contract
 
@@ -113,11 +120,22 @@ class FolderStore(Store):
         return locked(lock, timeout=timeout, what=f"{self.name}:{name}")
 
     def _read(self, name: str, columns: Sequence[Any] | None) -> tuple[pa.Table, FrameSchema]:
+        with self._found(name) as path:
+            return self._read_file(path, name, columns)
+
+    @contextmanager
+    def _found(self, name: str) -> Iterator[Path]:
+        """The file of a dataset; DatasetNotFoundError when there is none, or when it goes away meanwhile."""
         path = self.path(name)
         if not path.is_file():
             raise self.unknown(name)
         with storage_errors(f"{self.name}:{name}"):
-            return self._read_file(path, name, columns)
+            try:
+                yield path
+            except FileNotFoundError:
+                if path.exists():
+                    raise
+                raise self.unknown(name) from None
 
     def _write(
         self, name: str, table: pa.Table, schema: FrameSchema, *, mode: Mode, keys: Sequence[Any] | None
@@ -131,10 +149,10 @@ class FolderStore(Store):
             )
         path = self.path(name)
         with storage_errors(f"{self.name}:{name}"):
-            before = self._saved(path, name)[0] if path.is_file() else None
-            if mode == "append" and before is not None:
+            there = path.is_file()
+            if mode == "append" and there:
                 table, schema = append(self._read_file(path, name, None), (table, schema), f"{self.name}:{name}")
-            version = (before.version or 0) + 1 if before else 1
+            version = (self._version(path) or 0) + 1 if there else 1
             self._write_file(path, name, table, schema, Saved(table.num_rows, datetime.now(UTC), version))
 
     def _delete(self, name: str) -> None:
@@ -145,10 +163,7 @@ class FolderStore(Store):
 
     def describe(self, name: str) -> Description:
         name = self.canonical(name)
-        path = self.path(name)
-        if not path.is_file():
-            raise self.unknown(name)
-        with storage_errors(f"{self.name}:{name}"):
+        with self._found(name) as path:
             size = path.stat().st_size
             saved, schema = self._saved(path, name)
         return describe(self.name, name, schema, saved, size)
@@ -162,23 +177,25 @@ class FolderStore(Store):
 
     # ------------------------------------------------------------------ backup: the original bytes
 
-    def export(self, name: str, folder: Path) -> Export:
+    def export(self, name: str, folder: Path, *, unread: bool = False) -> Export:
         from framework.schema import fingerprint
 
-        path = self.path(name)
-        if not path.is_file():
-            raise self.unknown(name)
         copy = folder / f"data{self.suffix}"
-        with storage_errors(f"the backup of {self.name}:{name}"):
-            saved, table, schema = self._copy(path, name, copy)
+        with self._found(name) as path:
+            self._copy(path, copy)
+            try:  # the copy is read, so that what is kept is known to be readable
+                saved, _ = self._saved(copy, name)
+                table, schema = self._read_file(copy, name, None)
+            except DataException:
+                if not unread:
+                    raise
+                return Export(self.suffix, None, "", "", None)
         return Export(self.suffix, table.num_rows, fingerprint(table, schema), schema.dumps(), saved.version)
 
-    def _copy(self, path: Path, name: str, copy: Path) -> tuple[Saved, pa.Table, FrameSchema]:
-        """Copy one snapshot of the file and read the copy, so that what is kept is known to be readable."""
+    def _copy(self, path: Path, copy: Path) -> None:
+        """Copy one snapshot of the file, with what is on record of it."""
         with open(path, "rb") as source:
             copy_synced(source, copy)
-        saved, _ = self._saved(copy, name)
-        return saved, *self._read_file(copy, name, None)
 
     def adopt(self, name: str, folder: Path, media: str) -> None:
         if media != self.suffix:  # a backup of another kind of store
@@ -211,15 +228,36 @@ class ParquetFolder(FolderStore):
             notes["saved_at"] = saved.saved_at.isoformat()
         write_parquet(path, table, schema, notes)
 
+    def _version(self, path: Path) -> int | None:
+        try:
+            return self._saved(path, path.stem)[0].version
+        except (FormatError, FidelityError):
+            return None
+
     def _saved(self, path: Path, name: str) -> tuple[Saved, FrameSchema]:
         from framework.formats.parquet import read_footer
 
         footer, schema = read_footer(path)
         notes = footer.metadata or {}
         when, version = notes.get(b"millpond.saved_at"), notes.get(b"millpond.version")
-        saved_at = datetime.fromisoformat(when.decode()) if when else None
         rows = footer.num_rows if schema.fields else schema.range_rows
-        return Saved(rows, saved_at, int(version) if version else None), schema
+        try:
+            saved_at = datetime.fromisoformat(when.decode()) if when else None
+            return Saved(rows, saved_at, int(version) if version else None), schema
+        except ValueError as error:
+            raise FormatError(f"The notes in the footer of {path.name} are damaged: {error}.") from error
+
+
+def _is_regular(path: str) -> bool:
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        return False  # it was there a moment ago
+
+
+def is_backup(folder: Path) -> bool:
+    """Whether it holds a backup, finished or in the making, and no dataset."""
+    return folder.name.endswith(".partial") or (folder / "manifest.json").is_file()
 
 
 def copy_synced(source: Any, target: Path) -> None:

@@ -140,13 +140,13 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class BackupRecord:
-    """One finished backup, as its manifest tells it."""
+    """One finished backup, as its manifest tells it; `rows` is None for a damaged dataset that was kept as it was."""
 
     backup_id: str
     source: str
     store: str
     created_at: datetime
-    rows: int
+    rows: int | None
     bytes: int
     fingerprint: str
     version: int | None = None

@@ -78,7 +78,19 @@ class RedactingFilter(logging.Filter):
 
 
 class _ConsoleHandler(logging.StreamHandler[Any]):
-    """The one that `console_logging` put there, told from a user's own."""
+    """The one that `console_logging` put there, told from a user's own.
+
+    Without a stream of its own it asks for standard error each time: a progress bar puts itself before it.
+    """
+
+    def __init__(self, stream: IO[str] | None) -> None:
+        super().__init__(stream or sys.stderr)
+        self._follows = stream is None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._follows:
+            self.stream = sys.stderr
+        super().emit(record)
 
 
 def console_logging(level: int | str = "INFO", *, stream: IO[str] | None = None) -> logging.Handler:
@@ -100,7 +112,7 @@ def console_logging(level: int | str = "INFO", *, stream: IO[str] | None = None)
     logger = logging.getLogger("millpond")
     for old in [handler for handler in logger.handlers if isinstance(handler, _ConsoleHandler)]:
         logger.removeHandler(old)
-    handler = _ConsoleHandler(stream or sys.stderr)
+    handler = _ConsoleHandler(stream)
     handler.setFormatter(ConsoleFormatter())
     handler.setLevel(number)
     logger.addHandler(handler)

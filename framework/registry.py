@@ -114,6 +114,11 @@ def _in_distributions() -> Iterator[Entry]:
 
 
 def _entry(provided: dict[str, Any], module: str) -> Entry:
+    lacking = {"kind", "name", "object"} - set(provided)
+    if lacking:
+        raise ConfigurationException(
+            f"PROVIDES of {module} lacks {', '.join(sorted(lacking))}.", cure="It names kind, name and object."
+        )
     return Entry(
         kind=provided["kind"],
         name=provided["name"],
@@ -130,7 +135,11 @@ def read_provides(path: Path) -> dict[str, Any] | None:
     source = path.read_text(encoding="utf-8")
     if "PROVIDES" not in source:
         return None
-    for node in ast.parse(source, filename=str(path)).body:
+    try:
+        body = ast.parse(source, filename=str(path)).body
+    except SyntaxError as error:
+        raise ConfigurationException(f"{path.name} cannot be read: line {error.lineno}, {error.msg}.") from error
+    for node in body:
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "PROVIDES" for t in node.targets):
             try:
                 return dict(ast.literal_eval(node.value))

@@ -154,7 +154,7 @@ class Scraper(IScraper):
             """In the calling thread, as each source ends."""
             if result:
                 frame = fetched.pop(result.name)
-                _save(saver, frame, f"{self.prefix}{result.name}", result)
+                self._save(saver, frame, f"{self.prefix}{result.name}", result)
                 saved[result.name] = frame
             if not result:
                 failed.append(result.name)
@@ -199,8 +199,21 @@ class Scraper(IScraper):
         tried = attempt(ALL, lambda: join_tables(frames, key=self.key))
         if tried.value is None:
             return [result.fail(tried.error or SchemaError("There is nothing to join."))]
-        _save(saver, tried.value, f"{self.prefix}{ALL}", result)
+        self._save(saver, tried.value, f"{self.prefix}{ALL}", result)
         return [] if result else [result]
+
+    def _save(self, saver: IDataSaver, frame: pd.DataFrame, destination: str, result: Result) -> None:
+        """Save, and let a failure be the result's."""
+        tried = attempt(destination, lambda: saver.save_data(frame, destination))
+        error = tried.error
+        if error is None and tried.value is False:
+            error = StorageError(f"{type(saver).__name__} did not save {destination!r}, and gave no reason.")
+        if error is not None:
+            self.logger.error("%s was scraped and could not be saved: %s", destination, error)
+            result.fail(error)
+            return
+        result.metrics["rows"] = len(frame)
+        result.artifacts = {destination: destination}
 
     @contextmanager
     def _shown_bar(self, sources: int) -> Iterator[_Bar]:
@@ -210,19 +223,6 @@ class Scraper(IScraper):
                 yield bar
             finally:
                 self._bar = None
-
-
-def _save(saver: IDataSaver, frame: pd.DataFrame, destination: str, result: Result) -> None:
-    """Save, and let a failure be the result's."""
-    tried = attempt(destination, lambda: saver.save_data(frame, destination))
-    error = tried.error
-    if error is None and tried.value is False:
-        error = StorageError(f"{type(saver).__name__} did not save {destination!r}, and gave no reason.")
-    if error is not None:
-        result.fail(error)
-        return
-    result.metrics["rows"] = len(frame)
-    result.artifacts = {destination: destination}
 
 
 def join_tables(frames: Sequence[pd.DataFrame], *, key: str | None) -> pd.DataFrame:

@@ -38,7 +38,8 @@ __all__ = ["Database", "Settings", "as_settings", "redacted", "require"]
 
 
 def _nothing_if_blank(value: Any) -> Any:
-    return None if isinstance(value, str) and not value.strip() else value
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    return None if isinstance(text, str) and not text.strip() else value
 
 
 def _path_text(value: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -81,12 +82,17 @@ def put(sidecar: Path, record: Record, current: Path) -> None:
         with open(current, "rb") as file:
             before = find(sidecar, file)
     records = [asdict(record)] + ([asdict(before)] if before else [])
-    replace_bytes(sidecar, json.dumps({"millpond": 1, "files": records}).encode())
+    replace_bytes(sidecar, json.dumps({"millpond": 1, "files": records, "crc": _crc(records)}).encode())
+
+
+def _crc(records: list[dict[str, Any]]) -> int:
+    return zlib.crc32(json.dumps(records).encode())
 
 
 def _load(sidecar: Path) -> list[Record]:
     try:
-        return [Record(**record) for record in json.loads(sidecar.read_bytes())["files"]]
+        told = json.loads(sidecar.read_bytes())
+        return [Record(**record) for record in told["files"]] if told["crc"] == _crc(told["files"]) else []
     except FileNotFoundError:
         return []
     except (ValueError, KeyError, TypeError):

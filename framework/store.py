@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import threading
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from framework.attempt import attempt
 from framework.errors import (
@@ -23,6 +23,7 @@ from framework.errors import (
     ConfigurationException,
     DatasetNotFoundError,
     OptionError,
+    StorageError,
     known_names,
 )
 from framework.interfaces import Description, IDataBackup, IDataSaver, IDataSource, Mode
@@ -49,7 +50,7 @@ class StoreOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
     time_column: str | None = None
-    lock_timeout: float | None = None
+    lock_timeout: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Export:
     """What a store put into a folder for a backup."""
 
     media: str
-    rows: int
+    rows: int | None
     fingerprint: str
     schema: str
     version: int | None
@@ -74,7 +75,7 @@ class Keeps(Protocol):
     def exists(self, name: str) -> bool: ...
     def list_sources(self) -> list[str]: ...
     def locked(self, name: str) -> AbstractContextManager[None]: ...
-    def export(self, name: str, folder: Path) -> Export: ...
+    def export(self, name: str, folder: Path, *, unread: bool = False) -> Export: ...
     def adopt(self, name: str, folder: Path, media: str) -> None: ...
     def health_check(self) -> bool: ...
 
@@ -196,6 +197,7 @@ class Store(IDataSource, IDataSaver):
         return frame if wanted is columns else frame[list(columns or ())]
 
     def _between(self, frame: pd.DataFrame, name: str, start: Any, end: Any) -> pd.DataFrame:
+        import numpy as np
         import pandas as pd
 
         column = self.options.time_column
@@ -210,13 +212,12 @@ class Store(IDataSource, IDataSaver):
                 f"start= and end= need times, and {name!r} has no DatetimeIndex.",
                 cure="Create the store with time_column='<a column of times>'.",
             )
-        keep = pd.Series(True, index=range(len(frame))).to_numpy()
+        keep = np.ones(len(frame), dtype=bool)
         zone = getattr(times.dtype, "tz", None)
-        for bound, after in ((start, True), (end, False)):
-            if bound is not None:
-                moment = pd.Timestamp(bound)
-                moment = moment.tz_localize(zone) if zone is not None and moment.tzinfo is None else moment
-                keep &= (times >= moment) if after else (times <= moment)
+        if start is not None:
+            keep &= np.asarray(times >= _moment(start, zone))
+        if end is not None:
+            keep &= np.asarray(times <= _moment(end, zone))
         return frame.loc[keep]
 
     # ------------------------------------------------------------------ writing
@@ -248,6 +249,14 @@ class Store(IDataSource, IDataSaver):
         ------
         DatasetNameError, FidelityError, SchemaError, KeysError, LockedError, StorageError
         """
+        name, commit = self._prepared(data, destination, mode, keys, lossy=lossy)
+        with self.locked(name):
+            return commit()
+
+    def _prepared(
+        self, data: Any, destination: str, mode: Mode, keys: Sequence[Any] | str | None, *, lossy: bool
+    ) -> tuple[str, Callable[[], bool]]:
+        """The dataset's name, and what commits the save under its lock; all that can be refused before is."""
         from framework.schema import encode
 
         name = self.canonical(destination)
@@ -256,10 +265,13 @@ class Store(IDataSource, IDataSaver):
         if keys is not None and mode != "upsert":
             raise OptionError("keys= goes with mode='upsert'.")
         table, schema = encode(data, lossy=lossy)
-        with self.locked(name):
+
+        def commit() -> bool:
             self._write(name, table, schema, mode=mode, keys=[keys] if isinstance(keys, str) else keys)
-        self.logger.info("%s:%s saved, %d rows (%s)", self.name, name, table.num_rows, mode)
-        return True
+            self.logger.info("%s:%s saved, %d rows (%s)", self.name, name, table.num_rows, mode)
+            return True
+
+        return name, commit
 
     def save_with_backup(
         self,
@@ -278,13 +290,13 @@ class Store(IDataSource, IDataSaver):
             raise ConfigurationException(
                 f"The {self.name} store has no vault to back up to.", cure="Create it with DataFactory, or pass vault=."
             )
-        name = self.canonical(destination)
+        name, commit = self._prepared(data, destination, mode, keys, lossy=lossy)
         with self.locked(name):
-            if self.exists(name):
-                self.vault.backup_data(name)
-            else:
+            if not self.exists(name):
                 self.logger.info("%s:%s is new: there is nothing to back up", self.name, name)
-            return self.save_data(data, name, mode=mode, keys=keys, lossy=lossy)
+            elif not self.vault.backup_data(name)[0]:
+                raise StorageError(f"{self.name}:{name} was not saved, for no backup of it was made.", resource=name)
+            return commit()
 
     def delete_data(self, name: str) -> bool:
         """Gone when it returns True; DatasetNotFoundError if there was none."""
@@ -343,8 +355,11 @@ class Store(IDataSource, IDataSaver):
             resource=f"{self.name}:{name}",
         )
 
-    def export(self, name: str, folder: Path) -> Export:
-        """Put one snapshot of the dataset into `folder`, as Parquet with its schema, and say what it holds."""
+    def export(self, name: str, folder: Path, *, unread: bool = False) -> Export:
+        """Put one snapshot of the dataset into `folder`, as Parquet with its schema, and say what it holds.
+
+        With `unread`, a store that keeps files gives the bytes of one that cannot be read.
+        """
         from framework.formats.parquet import read_parquet, write_parquet
         from framework.schema import fingerprint
 
@@ -360,8 +375,28 @@ class Store(IDataSource, IDataSaver):
 
         self._write(name, *read_parquet(folder / "data.parquet"), mode="replace", keys=None)
 
+    def close(self) -> None:
+        """Let go of what is open; a store can be used again afterwards."""
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
+
+
+def _moment(bound: Any, zone: Any) -> pd.Timestamp:
+    """A bound as a time that can be compared with times of that zone; OptionError otherwise."""
+    import pandas as pd
+
+    try:
+        moment: Any = pd.Timestamp(bound)
+        if zone is not None and moment.tzinfo is None:
+            moment = moment.tz_localize(zone)
+    except (ValueError, TypeError) as error:
+        raise OptionError(f"start= and end= are times, and {bound!r} is none: {error}.") from error
+    if moment is pd.NaT:
+        raise OptionError("start= and end= are times, and NaT is none.")
+    if zone is None and moment.tzinfo is not None:
+        raise OptionError(f"{bound!r} has a time zone, and the times have none.", cure="Pass it without one.")
+    return cast("pd.Timestamp", moment)
 
 
 def checked_options(model: type[StoreOptions], options: Mapping[str, Any], kind: str) -> StoreOptions:

@@ -313,7 +313,7 @@ class FinvizReplica:
         self.stocks = make_stocks(seed)
         self.requests: list[tuple[float, str]] = []
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self.base_url = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -374,6 +374,11 @@ def _passes(stock: Stock, code: str) -> bool:
     if code == "idx_sp500":
         return stock["_index"] == "sp500"
     return True
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Silent: a reader that hangs up is no fault of the site."""
 
 
 def _handler(site: FinvizReplica) -> type[BaseHTTPRequestHandler]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from framework.cli import show
+from framework.results import Outcome
 
 if TYPE_CHECKING:
     from framework.workspace import Workspace
@@ -69,29 +71,49 @@ def _workspace() -> Workspace:
 @app.command()
 def stores(as_json: Json = False) -> None:
     """List the stores: what they are and whether they can be had."""
-    show.rows(_workspace().stores(), as_json=as_json)
+    rows = _workspace().stores()
+    if not as_json:
+        rows = [{**row, "ready": row["why"] or row["ready"]} for row in rows]
+        rows = [{key: value for key, value in row.items() if key != "why"} for row in rows]
+    show.rows(rows, as_json=as_json)
 
 
 @app.command("ls")
 def list_datasets(store: StoreName = None, as_json: Json = False) -> None:
-    """List datasets, of one store or of all."""
-    names = _workspace().datasets(store)
+    """List datasets, of one store or of all.
+
+    Exit code 10 when a store is down, and so left out.
+    """
+    down: list[str] = []
+
+    def left_out(name: str, state: str) -> None:
+        if state == "down":
+            down.append(name)  # why is in the log
+        elif state == "stopped":
+            show.note(f"{name} is left out, since its server is stopped; this starts it: millpond ls {name}")
+
+    names = _workspace().datasets(store, on_left_out=left_out)
     show.rows([{"dataset": name} for name in names], as_json=as_json, empty="no datasets")
+    if down:
+        show.note(f"left out, since they cannot be used: {', '.join(down)}; millpond health tells why")
+        raise typer.Exit(Outcome.WARNING.exit_code)
 
 
 @app.command()
 def head(
-    dataset: Readable, rows: Annotated[int, typer.Option("-n", "--rows", min=0)] = 10, as_json: Json = False
+    dataset: Readable,
+    rows: Annotated[int, typer.Option("-n", "--rows", min=0, help="How many.")] = 10,
+    column: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer
+        typer.Option("-c", "--column", help="Only this one; can be said several times."),
+    ] = None,
+    as_json: Json = False,
 ) -> None:
     """Show the first rows of a dataset."""
-    frame = _workspace().head(dataset, rows)
-    if as_json:
-        cells = frame.astype(object).to_dict("records") if len(frame) else []
-        show.document([{str(key): show.clean(value) for key, value in row.items()} for row in cells])
-    else:
-        from framework.cli.frames import show_frame
+    frame = _workspace().head(dataset, rows, columns=column)
+    from framework.cli.frames import show_frame
 
-        show_frame(frame)
+    show_frame(frame, as_json=as_json)
 
 
 @app.command()
@@ -107,9 +129,9 @@ def describe(
         show.document(told)
         return
     columns = told.pop("columns")
-    told["notes"] = "; ".join(told["notes"])
-    show.record({key: value for key, value in told.items() if value not in (None, "")}, as_json=False)
-    show.rows([{"column": name, "dtype": dtype} for name, dtype in columns.items()], as_json=False, empty="no columns")
+    show.record({key: value for key, value in told.items() if value not in (None, "", ())}, as_json=False)
+    rows = [{"column": name, "dtype": dtype} for name, dtype in columns.items()]
+    show.rows(rows, as_json=False, title=" ", empty="no columns")
 
 
 @app.command()
@@ -130,7 +152,7 @@ def demo(
     """Scrape, rate, store, back up and verify stocks, from a replica on this machine."""
     from framework.cli.demo import run_demo
 
-    run_demo(_workspace(), live=live, as_json=as_json)
+    run_demo(_workspace(), live=live, as_json=as_json, folder=_folder[0])
 
 
 @app.command()
@@ -141,8 +163,8 @@ def scrape(
     as_json: Json = False,
 ) -> None:
     """Let a scraper save what it reads."""
-    _workspace().scrape(name, to, sources or ())
-    show.record({"scraped": name, "to": to, "sources": ", ".join(sources or ["all"])}, as_json=as_json)
+    saved = _workspace().scrape(name, to, sources or ())
+    show.rows([{"dataset": dataset, "rows": rows} for dataset, rows in saved.items()], as_json=as_json)
 
 
 @app.command()
@@ -153,13 +175,25 @@ def calc(
     to: Annotated[str, typer.Option("--to", help="The store to save to, with backup.")] = "postgres",
     as_json: Json = False,
 ) -> None:
-    """Let a calculator read, calculate and save with backup."""
-    results = _workspace().calculate(name, source, to, sources or ())
+    """Let a calculator read, calculate and save with backup.
+
+    Exit code 10 when there is nothing to calculate.
+    """
+    with show.busy(f"{name} ...") as told:
+        results = _workspace().calculate(name, source, to, sources or (), on_done=lambda done: told(done.name))
     rows = [
-        {"source": r.name, "status": r.status, "seconds": round(r.execution_time, 3), **r.metrics, **r.artifacts}
-        for r in results
+        {
+            "source": result.name,
+            "rows_in": result.metrics.get("rows_in"),
+            "rows_out": result.metrics.get("rows_out"),
+            "dataset": ", ".join(f"{to}:{key}" for key, held in result.artifacts.items() if key == held),
+            "seconds": round(result.execution_time, 3),
+        }
+        for result in results
     ]
-    show.rows(rows, as_json=as_json, empty=f"nothing to calculate in {source}")
+    show.rows(rows, as_json=as_json, empty="")
+    if not rows:
+        raise typer.Exit(Outcome.WARNING.exit_code)
 
 
 # --------------------------------------------------------------------------- backups
@@ -194,18 +228,19 @@ def backups(
         }
         for record in _workspace().backups(dataset)
     ]
-    show.rows(records, as_json=as_json, empty="no backups")
+    show.rows(records, as_json=as_json, empty="no backups", spare=["created_at"])
 
 
 @app.command()
 def verify(
     backup_id: Annotated[Optional[str], typer.Argument(help="A backup; all unless given.")] = None,  # noqa: UP045
-    dataset: Annotated[Optional[str], typer.Option(help="Only backups of this dataset.")] = None,  # noqa: UP045
+    dataset: Annotated[Optional[str], typer.Option(help="Only those of store:name, or of store:.")] = None,  # noqa: UP045
     as_json: Json = False,
 ) -> None:
     """Check that backups are, byte for byte, what was written."""
     report = _workspace().verify(backup_id, dataset)
-    show.rows([{"backup": result.name, "state": "good"} for result in report], as_json=as_json, empty="no backups")
+    rows = [{"backup": done.name, "dataset": done.artifacts["dataset"], "state": "good"} for done in report]
+    show.rows(rows, as_json=as_json, empty="no backups")
 
 
 @app.command()
@@ -231,35 +266,47 @@ def health(
     """Tell which stores can be used: exit 0 all, 10 some, 30 none."""
     rows = _workspace().health([store] if store else ())
     show.rows(rows, as_json=as_json)
-    states = [row["state"] for row in rows if row["state"] != "not installed"]
-    code = 0 if all(state == "up" for state in states) else 10 if "up" in states else 30
-    if probe:
-        sys.stdout.flush()
-        raise ProbeExit(min(code, 1))
-    raise typer.Exit(code)
-
-
-class ProbeExit(SystemExit):
-    """The probe's own exit code, which is not a usage error."""
+    states = [row["state"] for row in rows if store or row["state"] != "not installed"]
+    if "up" not in states:
+        code = Outcome.ERROR.exit_code
+    else:
+        code = 0 if set(states) == {"up"} else Outcome.WARNING.exit_code
+    raise typer.Exit(min(code, 1) if probe else code)
 
 
 @config.command("show")
 def config_show(as_json: Json = False) -> None:
     """Show every setting with the place that its value came from; secrets as ***."""
-    described = _workspace().settings.describe()
-    show.rows([{"setting": n, "value": v, "from": origin} for n, v, origin in described], as_json=as_json)
+    settings = _workspace().settings
+    rows = [
+        {"setting": name, "value": _number(getattr(settings, name, None)) or shown or None, "from": origin}
+        for name, shown, origin in settings.describe()
+    ]
+    show.rows(rows, as_json=as_json)
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, (int, float)) else None
 
 
 @db.command("url")
-def db_url() -> None:
+def db_url(as_json: Json = False) -> None:
     """Print the embedded server's address; starts it when it does not run."""
-    print(_workspace().server().url())
+    url = _workspace().server().url()
+    show.document({"url": url}) if as_json else print(url)
 
 
 @db.command("status")
 def db_status(as_json: Json = False) -> None:
     """Tell whether the embedded server runs, and where its data lies."""
-    show.record(_workspace().server().status(), as_json=as_json)
+    _show_server(_workspace().server(), as_json=as_json)
+
+
+def _show_server(server: Any, *, as_json: bool) -> None:
+    status = server.status()
+    started = status["started"]
+    status["started"] = None if started is None else datetime.fromtimestamp(started, UTC)
+    show.record(status, as_json=as_json)
 
 
 @db.command("start")
@@ -267,7 +314,7 @@ def db_start(as_json: Json = False) -> None:
     """Start the embedded server."""
     server = _workspace().server()
     server.start()
-    show.record(server.status(), as_json=as_json)
+    _show_server(server, as_json=as_json)
 
 
 @db.command("stop")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -14,41 +15,103 @@ from framework.cli import show
 if TYPE_CHECKING:
     from framework.workspace import Workspace
 
+HEADINGS = {  # short enough for 80 columns
+    "sector": "sector",
+    "ticker": "stock",
+    "company": "company",
+    "grade": "AAA",
+    "score": "score",
+    "valuation": "val",
+    "profitability": "prof",
+    "growth": "grow",
+    "performance": "perf",
+}
+COLORS = {"A": "green", "B": "cyan", "C": "yellow", "D": "red", "F": "red", "N": "dim"}
 
-def run_demo(workspace: Workspace, *, live: bool, as_json: bool) -> None:
-    """Run the demo in this workspace and show its report."""
+
+def run_demo(workspace: Workspace, *, live: bool, as_json: bool, folder: Path | None = None) -> None:
+    """Run the demo in this workspace and show its report.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    live : bool
+        Read the real site.
+    as_json : bool
+    folder : Path, optional
+        The workspace as the user named it; part of the commands that are proposed.
+    """
     demo = registry.find("demo", "stocks").load()
     if workspace.settings.database is None:
-        registry.find("server", "postgres_embedded").load()  # before anything is scraped: the pip line, if it lacks
-        workspace.server().binary("postgres")
+        workspace.server().binary("postgres")  # before anything is scraped: the pip line, if it lacks
     tell = (lambda stage: None) if as_json else (lambda stage: show.note(f"  {stage} ..."))
     report = demo(workspace.factory, live=live, logger=workspace.logger, tell=tell).run()
+    proposed = _proposed(report, folder)
     if as_json:
-        show.document({**asdict(report), "next": _next(report)})
+        show.document({**asdict(report), "next": [command for command, _ in proposed]})
         return
-    _show(report, workspace)
-
-
-def _show(report: Any, workspace: Workspace) -> None:
-    show.rows(report.best, as_json=False, title="The best rated stocks of each sector")
+    _show_best(report)
     print()
     show.rows(report.stages, as_json=False, title="What it took")
-    server = "the embedded PostgreSQL" if report.address == "embedded" else report.address
-    print()
-    print(f"{report.rows} stocks from {report.site}, rated in {len(report.tables)} tables of {server}")
-    print(f"data    {workspace.settings.data_folder}")
-    print(f"backup  {report.backup_id} of postgres:{report.backup_source}, in {workspace.settings.backup_folder}")
+    _show_places(report, workspace)
     print("\nTry next:")
-    for line in _next(report):
-        print(f"  {line}")
+    for command, why in proposed:
+        print(f"\n  # {why}\n  {command}")
 
 
-def _next(report: Any) -> list[str]:
-    command = _command()
+def _show_best(report: Any) -> None:
+    title = "The best rated stocks of each sector, graded within it"
+    if not sys.stdout.isatty():
+        print(title)
+        show.rows(report.best, as_json=False)
+        return
+    table = show.new_table(title)
+    widths = {key: max(len(HEADINGS[key]), *(len(show.plain(row[key])) for row in report.best)) for key in HEADINGS}
+    too_wide = sum(widths.values()) + show.GAP * (len(widths) - 1) - shutil.get_terminal_size().columns
+    widths["company"] -= min(max(too_wide, 0), widths["company"] - len("company"))
+    for key, heading in HEADINGS.items():
+        table.add_column(heading, no_wrap=True, width=widths[key], justify="right" if key == "score" else "left")
+    last = None
+    for row in report.best:
+        cells = [show.literal(show.plain(row[key]), _style(key, row[key])) for key in HEADINGS]
+        cells[0] = cells[0] if row["sector"] != last else show.literal("")
+        cells[4] = show.literal(f"{row['score']:.2f}")
+        last = row["sector"]
+        table.add_row(*cells)
+    show.print_fitting(table)
+
+
+def _style(key: str, value: Any) -> str:
+    if key == "grade":
+        return f"bold {COLORS.get(str(value)[:1], '')}"
+    return COLORS.get(str(value)[:1], "") if key in list(HEADINGS)[5:] else ""
+
+
+def _show_places(report: Any, workspace: Workspace) -> None:
+    settings = workspace.settings
+    embedded = report.address == "embedded"
+    server = f"the embedded PostgreSQL, {settings.own_folder / 'postgres'}" if embedded else report.address
+    print()
+    print(f"stocks   {report.rows} from {report.site}")
+    print(f"rows     postgres:{report.backup_source} and {len(report.tables) - 1} more tables")
+    print(f"server   {server}")
+    print(f"backup   {report.backup_id} of postgres:{report.backup_source}, verified")
+    print(f"vault    {settings.backup_folder}")
+
+
+def _proposed(report: Any, folder: Path | None) -> list[tuple[str, str]]:
+    """Three commands to go on with, as they can be pasted, and what each is for."""
+    command = _command() + (f" --workspace {shlex.quote(str(folder))}" if folder is not None else "")
+    dataset = f"postgres:{report.backup_source}"
+    last = (
+        (f"{command} db stop", "stop the server; the data stay")
+        if report.address == "embedded"
+        else (f"{command} verify --dataset {dataset}", "read every byte of its backups again")
+    )
     return [
-        f"{command} head postgres:{report.backup_source}",
-        f"{command} restore postgres:{report.backup_source} {report.backup_id}",
-        f"{command} db stop",
+        (f'{command} head {dataset} -c Ticker -c Sector -c "AAA - overall"', "look at the rows"),
+        (f"{command} restore {dataset} {report.backup_id}", "put the backup in the table's place"),
+        last,
     ]
 
 
@@ -57,8 +120,6 @@ def _command() -> str:
     path = Path(sys.argv[0])
     if path.name != "millpond":
         return f"{shlex.quote(sys.executable)} -m framework"
-    import shutil
-
     found = shutil.which("millpond")
     if found and Path(found).resolve() == path.resolve():
         return "millpond"

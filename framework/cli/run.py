@@ -1,86 +1,175 @@
-"""What holds for every command: exit codes, errors in one line, signals, a pipe that is closed."""
+"""What holds for every command: exit codes, errors in words, signals, a reader that has enough."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import sys
+import threading
+import time
+import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType
+from typing import Any, NoReturn
 
 from framework.attempt import attempt
-from framework.errors import BaseFrameworkException
+from framework.errors import PartialFailure, StepError
 from framework.results import Outcome, exit_code_of
 
 USAGE = 20
 CANCELLED = Outcome.CANCELLED.exit_code
+GRACE = 2.0  # seconds for what is under way to let go after a signal; whatever is cut then is as after a crash
+LONGEST = 4000  # characters of one line of an error: an argument of 100 kB is not told back
 
 
 def run(arguments: Sequence[str]) -> int:
     """The command's exit code: 0, 10 with warnings, 20 bad input, 30 failed, 40 timed out, 50 stopped or locked out."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+    _have_streams()
+    _obey_signals()
+    given, as_json = list(arguments), "--json" in arguments
+    try:
+        tried = attempt("millpond", lambda: _answer(given))
+        if tried.error is None:
+            sys.stdout.flush()
+            return int(tried.value or 0)
+        error: BaseException = tried.error
+    except SystemExit as ended:
+        if ended.code == CANCELLED:
+            _leave()
+        if type(sys.stdout).__name__ == "PacifyFlushWrapper":  # how the parser tells that nobody reads us any more
+            return _closed_pipe()
+        error = StepError(f"Something that was run called sys.exit({ended.code!r}).", cure="Let it raise an error.")
+    except KeyboardInterrupt:
+        _leave()
+    except BrokenPipeError:
+        return _closed_pipe()
+    except OSError as refused:  # the answer could not be written
+        error = refused
+    if isinstance(error, BrokenPipeError):
+        return _closed_pipe()
+    code = show_error(error, as_json=as_json)
+    with suppress(OSError):
+        sys.stdout.flush()
+        return code
+    _closed_pipe()  # what could not be written is not tried again when Python ends
+    return code
+
+
+def _answer(arguments: list[str]) -> Any:
+    if arguments == ["--version"]:
+        from framework._version import __version__
+
+        print(f"millpond {__version__}")
+        return 0
     from framework.cli.app import app
 
-    try:
-        tried = attempt("millpond", lambda: app(list(arguments), prog_name="millpond"))
-    except SystemExit as ended:
-        return _flushed(_code(ended.code))
-    except KeyboardInterrupt:
-        return CANCELLED
-    if tried.error is None:
-        return _flushed(0)
-    if isinstance(tried.error, BrokenPipeError):
-        return _closed_pipe()
-    show_error(tried.error, as_json="--json" in arguments)
-    return exit_code_of(tried.error)
+    return app(arguments, prog_name="millpond", standalone_mode=False)
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
+def _have_streams() -> None:
+    """A stream that the caller closed swallows what is written; a character that it cannot show is escaped."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - to the end of the process
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _obey_signals() -> None:
+    """INT and TERM end with 50: the main thread unwinds, so that locks and files are let go, but not for long."""
+    if threading.current_thread() is not threading.main_thread():
+        return  # signals are the caller's
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    told, tell = os.pipe()
+    os.set_blocking(tell, False)
+    signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+    threading.Thread(target=_wait_no_longer, args=(told,), daemon=True).start()
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    for again in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(again, lambda number, frame: os._exit(CANCELLED))
     print("millpond: stopped", file=sys.stderr)
     raise SystemExit(CANCELLED)
 
 
-def _code(code: object) -> int:
-    """Usage errors are 20, whatever the parser says; Ctrl-C that it caught is 50."""
-    if code is None:
-        return 0
-    if not isinstance(code, int):
-        print(code, file=sys.stderr)
-        return Outcome.ERROR.exit_code
-    return {1: CANCELLED, 2: USAGE, 130: CANCELLED}.get(code, code)
+def _leave() -> NoReturn:
+    """All is unwound: threads that still wait for a site or a server are not waited for."""
+    with suppress(OSError):
+        sys.stderr.flush()
+    os._exit(CANCELLED)
 
 
-def _flushed(code: int) -> int:
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        return _closed_pipe()
-    return code
+def _wait_no_longer(told: int) -> None:
+    """A thread that goes on, or a call that Python cannot interrupt, is cut off, as by a crash."""
+    os.read(told, 1)
+    time.sleep(GRACE)
+    os._exit(CANCELLED)
 
 
 def _closed_pipe() -> int:
     """Who read us had enough: nothing more is written, also not when Python ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return 0
 
 
-def show_error(error: BaseException, *, as_json: bool) -> None:
-    """One error on standard error: in words, or as JSON."""
+def show_error(error: BaseException, *, as_json: bool) -> int:
+    """Tell one error on standard error, in words or as JSON, without secrets; its exit code."""
     from framework.redact import redact
 
+    if os.environ.get("MILLPOND_DEBUG"):
+        print(redact("".join(traceback.format_exception(error))), file=sys.stderr, end="")
+    code = USAGE if _from_parser(error) else exit_code_of(error)
     if as_json:
-        told = {
-            "status": "error",
-            "error": type(error).__name__,
-            "message": str(error),
-            "exit_code": exit_code_of(error),
-        }
-        print(redact(json.dumps(told)), file=sys.stderr)
-    elif isinstance(error, BaseFrameworkException):
-        print(redact(f"millpond: {error}"), file=sys.stderr)
+        print(redact(json.dumps(_told(error, code))), file=sys.stderr)
     else:
-        if os.environ.get("MILLPOND_DEBUG"):
-            raise error
-        print(redact(f"millpond: {type(error).__name__}: {error} (the whole story: MILLPOND_DEBUG=1)"), file=sys.stderr)
+        print("\n".join(_shown(redact(line)) for line in _lines(error)), file=sys.stderr)
+    return code
+
+
+def _from_parser(error: BaseException) -> bool:
+    """Whether the command line itself was wrong; the parser's classes are private to it."""
+    return hasattr(error, "format_message") and hasattr(error, "show")
+
+
+def _told(error: BaseException, code: int) -> dict[str, Any]:
+    words = error.format_message() if isinstance(error, Exception) and _from_parser(error) else str(error)  # type: ignore[attr-defined]
+    told: dict[str, Any] = {
+        "status": "error",
+        "error": type(error).__name__,
+        "message": _cut(words),
+        "exit_code": code,
+    }
+    if isinstance(error, PartialFailure):
+        told["report"] = [{"name": result.name, **result.as_dict()} for result in error.report]
+    return told
+
+
+def _lines(error: BaseException) -> list[str]:
+    if _from_parser(error):
+        text = io.StringIO()
+        error.show(file=text)  # type: ignore[attr-defined]
+        return text.getvalue().rstrip("\n").split("\n")
+    if isinstance(error, PartialFailure):
+        failed = [result for result in error.report if not result]
+        if failed:
+            head = f"millpond: {error.resource or 'work'}: {len(failed)} of {len(error.report)} failed."
+            return [head, *(f"  {result.name}: {'; '.join(result.errors)}" for result in failed)]
+    if hasattr(error, "cure"):
+        return [f"millpond: {error}"]
+    return [f"millpond: {type(error).__name__}: {error} (the whole story: MILLPOND_DEBUG=1)"]
+
+
+def _shown(line: str) -> str:
+    from framework.logs import one_line
+
+    return one_line(_cut(line))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ... ({len(text)} characters)"

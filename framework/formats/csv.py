@@ -28,11 +28,12 @@ class _Transcoder:
     """Takes UTF-8, passes on another encoding."""
 
     def __init__(self, sink: HashingWriter, encoding: str) -> None:
-        self._sink, self._decode, self._encoding = sink, codecs.getincrementaldecoder("utf-8")(), encoding
+        self._sink, self._decoder = sink, codecs.getincrementaldecoder("utf-8")()
+        self._encoder = codecs.getincrementalencoder(encoding)()  # one mark of the byte order, at the beginning
         self.closed = False
 
     def write(self, data: Any) -> int:
-        self._sink.write(self._decode.decode(bytes(data)).encode(self._encoding))
+        self._sink.write(self._encoder.encode(self._decoder.decode(bytes(data))))
         return len(data)
 
     def flush(self) -> None:
@@ -45,14 +46,16 @@ class _Transcoder:
 # --------------------------------------------------------------------------- writing
 
 
-def write_rows(sink: HashingWriter, table: pa.Table, schema: FrameSchema, *, delimiter: str, encoding: str) -> int:
-    """Write header and rows; the number of lines that this makes. FidelityError for what CSV cannot hold."""
+def write_rows(
+    sink: HashingWriter, table: pa.Table, schema: FrameSchema, *, delimiter: str, encoding: str
+) -> tuple[int, bool]:
+    """Write header and rows; how many lines that makes, and whether a cell has several. FidelityError for the rest."""
+    _check_labels(schema)
     text = table_of_text(plain(table, schema), schema)
-    out: Any = sink if _is_utf8(encoding) else _Transcoder(sink, encoding)
+    out: Any = sink if encoding == "utf-8" else _Transcoder(sink, encoding)
+    header = delimiter.join(_quoted(name, delimiter) for name in schema.names) + "\n"
     try:
-        header = io.StringIO()
-        csv.writer(header, delimiter=delimiter, lineterminator="\n").writerow(schema.names)
-        out.write(header.getvalue().encode())
+        out.write(header.encode())
         if schema.fields and text.num_rows:
             options = pacsv.WriteOptions(include_header=False, delimiter=delimiter, batch_size=16_384)
             pacsv.write_csv(text, pa.PythonFile(out, mode="w"), options)
@@ -60,22 +63,32 @@ def write_rows(sink: HashingWriter, table: pa.Table, schema: FrameSchema, *, del
         raise FidelityError(
             f"{error.object[error.start]!r} cannot be written in {encoding}.", cure="Leave encoding= at utf-8."
         ) from error
-    return _lines(header.getvalue(), text)
+    return _lines(header, text)
 
 
 def _is_utf8(encoding: str) -> bool:
     return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
 
 
-def _lines(header: str, text: pa.Table) -> int:
-    """How many line ends the file must have: one per row, the header's, and those inside cells."""
-    inside = sum(
-        pc.sum(pc.count_substring(column, "\n")).as_py() or 0
-        for column in text.columns
-        if pa.types.is_string(column.type)
-    )
+def _check_labels(schema: FrameSchema) -> None:
+    for field in schema.fields:
+        if "\0" in field.name:
+            raise FidelityError(f"The label {field.label!r} holds a NUL character, which CSV cannot hold.")
+
+
+def _quoted(name: str, delimiter: str) -> str:
+    special = any(mark in name for mark in (delimiter, '"', "\n", "\r"))
+    return '"' + name.replace('"', '""') + '"' if special else name
+
+
+def _lines(header: str, text: pa.Table) -> tuple[int, bool]:
+    """How many line ends the file must have (the rows', the header's, those in cells), and whether a cell has any."""
+    texts = [column for column in text.columns if pa.types.is_string(column.type)]
+    inside = sum(pc.sum(pc.count_substring(column, "\n")).as_py() or 0 for column in texts)
     rows = text.num_rows if text.num_columns else 0
-    return header.count("\n") + rows + inside
+    several = inside or header.count("\n") > 1 or "\r" in header
+    several = several or any(pc.any(pc.match_substring(column, "\r")).as_py() for column in texts)
+    return header.count("\n") + rows + inside, bool(several)
 
 
 def check_lines(path: Path, lines: int) -> None:
@@ -130,21 +143,21 @@ def read_own(
     """
     if not schema.fields:
         return only_rows(rows)
-    content = file.read()
-    table = parse(
-        pa.BufferReader(content),
-        len(content),
-        pacsv.ReadOptions(column_names=schema.names, skip_rows_after_names=1, encoding=encoding, block_size=BLOCK),
-        pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=multiline, ignore_empty_lines=False),
-        pacsv.ConvertOptions(
-            column_types={field.name: _spelled_type(field) for field in schema.fields},
-            null_values=[""],
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
-            true_values=["true"],
-            false_values=["false"],
-        ),
+    converting = pacsv.ConvertOptions(
+        column_types={field.name: _spelled_type(field) for field in schema.fields},
+        null_values=[""],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+        true_values=["true"],
+        false_values=["false"],
     )
+    reading = pacsv.ReadOptions(column_names=schema.names, skip_rows_after_names=1, block_size=BLOCK)
+    parsing = pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=multiline, ignore_empty_lines=False)
+    try:
+        content = file.read() if encoding == "utf-8" else file.read().decode(encoding).encode()
+        table = parse(pa.BufferReader(content), len(content), reading, parsing, converting)
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        raise IntegrityError(f"{name} cannot be read as it was saved: {error}.", resource=name) from error
     if table.num_rows != rows:
         raise IntegrityError(f"{name} has {table.num_rows} rows, and {rows} were saved.")
     columns = [_from_spelled(table.column(field.name), field) for field in schema.fields]
@@ -221,7 +234,7 @@ def _checked_text(data: bytes, name: str, encoding: str) -> str | None:
     """The text when it is not UTF-8; None when the bytes are, which need no decoding."""
     if not data or data.isspace():
         raise FormatError(f"{name} is empty: it has no header.", line=1, resource=name)
-    if b"\0" in data and codecs.lookup(encoding).name not in ("utf-16", "utf-16-le", "utf-16-be", "utf-32"):
+    if b"\0" in data and codecs.lookup(encoding).name[:6] not in ("utf-16", "utf-32"):
         line = data.count(b"\n", 0, data.index(b"\0")) + 1
         raise FormatError(
             f"{name} holds a NUL byte in line {line}.", cure="Is it UTF-16? Pass encoding=.", line=line, resource=name

@@ -24,7 +24,7 @@ from framework.schema import Field, FrameSchema, encode, natural
 NULL_WORDS = ("NA", "NaN", "null")
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+([eE][+-]?[0-9]+)?|[eE][+-][0-9]+)?")
 TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|\+00:00)?)?")
-SAFE_LENGTH = 16  # a sign, a point and 15 digits: every such text is one double and back
+SAFE_LENGTH = 15  # characters: with so few digits every text is one double and back
 HEAD = 100  # cells looked at for what a column may be
 
 DIGIT, MINUS, POINT, EXPONENT, OTHER = 1, 2, 4, 8, 128
@@ -200,40 +200,53 @@ def apply_dtypes(table: pa.Table, dtypes: Mapping[str, str], name: str) -> tuple
 
 
 def _as_dtype(cells: Any, column: str, dtype: str, name: str) -> tuple[Any, Field]:
-    texts = pd.Series(cells.to_pandas(), name=column, dtype=object)
-    if dtype not in ("str", "object"):
-        texts = _as(texts, dtype, name)
-    table, schema = encode(texts.to_frame())
-    return table.column(0), schema.fields[0]
-
-
-def _as(texts: Any, dtype: str, name: str) -> Any:
+    """The cells as that dtype: values and their Field; FormatError names the first cell that is none."""
     try:
         wanted = pd.api.types.pandas_dtype(dtype)
     except TypeError as error:
-        raise OptionError(f"dtype={dtype!r} of {texts.name!r} is not a pandas dtype.", resource=name) from error
+        raise OptionError(f"dtype={dtype!r} of {column!r} is not a pandas dtype.", resource=name) from error
+    if wanted.kind == "O" or isinstance(wanted, (pd.StringDtype, pd.CategoricalDtype)) or dtype == "str":
+        table, schema = encode(_texts(cells, column, object if dtype == "str" else wanted))
+        return table.column(0), schema.fields[0]
+    empty = encode(pd.DataFrame({column: pd.Series([], dtype=wanted)}))[1].fields[0]
     try:
-        return _as_wanted(texts, wanted)
-    except (ValueError, TypeError, OverflowError):
-        for place, text in enumerate(texts):
-            try:
-                _as_wanted(pd.Series([text], dtype=object), wanted)
-            except (ValueError, TypeError, OverflowError):
-                raise FormatError(
-                    f"{name}, row {place + 1}: {text!r} in column {texts.name!r} is not {dtype}.",
-                    cure="Mend the cell, or leave the column out of dtype=.",
-                    resource=name,
-                ) from None
-        raise
+        values = _read_as(cells, empty)
+    except pa.ArrowInvalid:
+        place = next(place for place, cell in enumerate(cells) if not _reads_as(cell, empty))
+        raise _unfit(name, column, dtype, place, cells[place].as_py()) from None
+    if values.null_count and not empty.nullable:
+        place = values.is_null().index(True).as_py()
+        raise _unfit(name, column, dtype, place, None)
+    return values, empty
 
 
-def _as_wanted(texts: Any, dtype: Any) -> Any:
-    if pd.api.types.is_bool_dtype(dtype):
-        known = {"true": True, "false": False, "1": True, "0": False}
-        strange = [text for text in texts.dropna() if text.lower() not in known]
-        if strange:
-            raise ValueError(strange[0])
-        return texts.map(lambda text: None if text is None else known[text.lower()]).astype(dtype)
-    if pd.api.types.is_extension_array_dtype(dtype) and pd.api.types.is_numeric_dtype(dtype):
-        return pd.to_numeric(texts.where(texts.notna(), None)).astype(dtype)
-    return texts.astype(dtype)
+def _texts(cells: Any, column: str, dtype: Any) -> pd.DataFrame:
+    return pd.DataFrame({column: pd.Series(cells.to_pandas(), dtype=object).astype(dtype)})
+
+
+def _reads_as(cell: Any, field: Field) -> bool:
+    try:
+        _read_as(pa.chunked_array([pa.array([cell.as_py()], type=pa.string())]), field)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _read_as(cells: Any, field: Field) -> Any:
+    """Each text as the field has it, strictly: no blanks, no underscores, times as ISO spells them."""
+    if field.kind == "boolean":
+        return pc.utf8_lower(cells).cast(pa.bool_())
+    if field.kind == "integer" and not pc.all(pc.match_substring_regex(cells, "^-?[0-9]+$"), min_count=0).as_py():
+        raise pa.ArrowInvalid("not digits")
+    if field.kind == "instant":
+        return cells.cast(pa.timestamp(field.arrow_type.unit, field.zone)).cast(field.arrow_type)
+    return cells.cast(field.arrow_type)
+
+
+def _unfit(name: str, column: str, dtype: str, place: int, text: str | None) -> FormatError:
+    shown = "an empty cell" if text is None else repr(text)
+    return FormatError(
+        f"{name}, row {place + 1}: {shown} in column {column!r} is not {dtype}.",
+        cure="Mend the cell, name a dtype that holds it, or leave the column out of dtype=.",
+        resource=name,
+    )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from framework.errors import FormatError, IntegrityError
+from framework.errors import ColumnNotFoundError, FidelityError, FormatError, IntegrityError, known_names
 from framework.files import replacing
-from framework.schema import FrameSchema, encode, natural, only_rows
+from framework.schema import Field, FrameSchema, encode, natural, only_rows
 
 KEY = b"millpond"
 
@@ -48,7 +49,7 @@ def read_parquet(path: Path, columns: Sequence[Any] | None = None) -> tuple[pa.T
             file = pq.ParquetFile(source, page_checksum_verification=True)
             schema = own_schema(file.schema_arrow.metadata)
             if schema is None:
-                return _foreign(file.read(), name, columns)
+                return _foreign(file, name, columns)
             schema = schema if columns is None else schema.select(columns, name)
             if not schema.fields:
                 return only_rows(schema.range_rows), schema
@@ -56,7 +57,7 @@ def read_parquet(path: Path, columns: Sequence[Any] | None = None) -> tuple[pa.T
     except pa.ArrowInvalid as error:
         raise FormatError(f"{path.name} is not a Parquet file that can be read: {error}.", resource=name) from error
     except (pa.ArrowException, OSError) as error:
-        if isinstance(error, FileNotFoundError):
+        if isinstance(error, OSError) and error.errno is not None:  # the system's own word, not Arrow's
             raise
         raise IntegrityError(
             f"{path.name} is damaged: {error}.", cure="Restore it from a backup: millpond restore.", resource=name
@@ -68,26 +69,51 @@ def read_footer(path: Path) -> tuple[Any, FrameSchema]:
     try:
         metadata = pq.read_metadata(path)
     except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise FormatError(
             f"{path.name} is not a Parquet file that can be read: {error}.", resource=path.stem
         ) from error
     schema = own_schema(metadata.metadata)
-    if schema is None:
-        schema = natural(metadata.schema.to_arrow_schema().empty_table(), path.stem)
-    return metadata, schema
+    return metadata, _described(metadata.schema.to_arrow_schema()) if schema is None else schema
 
 
 def own_schema(notes: dict[bytes, bytes] | None) -> FrameSchema | None:
+    """The schema in a footer's notes; None when others wrote them, FormatError when ours are damaged."""
     text = (notes or {}).get(KEY)
+    if text is None and any(key.startswith(KEY) for key in notes or ()):
+        raise FormatError("The schema in the footer is gone.")
     return None if text is None else FrameSchema.loads(text)
 
 
-def _foreign(table: pa.Table, name: str, columns: Sequence[Any] | None) -> tuple[pa.Table, FrameSchema]:
-    if b"pandas" in (table.schema.metadata or {}):
-        table, schema = encode(table.to_pandas())  # pandas wrote it and knows its index and dtypes
-    else:
-        schema = natural(table, name)
-    if columns is not None:
-        schema = schema.select(columns, name)
-        table = table.select(schema.names)
-    return table, schema
+def _described(arrow: pa.Schema) -> FrameSchema:
+    """The schema of a file that others wrote, without its rows; a column that is not read has its Arrow type there."""
+    if b"pandas" in (arrow.metadata or {}):
+        return encode(arrow.empty_table().to_pandas(), lossy=True)[1]
+    fields: list[Field] = []
+    for name in arrow.names:
+        try:
+            fields += natural(arrow.empty_table().select([name]), "").fields
+        except FidelityError:
+            kind = str(arrow.field(name).type)
+            fields.append(Field(name, name, "unread", kind, kind))
+    return replace(natural(arrow.empty_table().select([]), ""), fields=tuple(fields))
+
+
+def _foreign(file: Any, name: str, columns: Sequence[Any] | None) -> tuple[pa.Table, FrameSchema]:
+    if b"pandas" in (file.schema_arrow.metadata or {}):  # pandas wrote it and knows its index and dtypes
+        frame = file.read().to_pandas()
+        return encode(frame if columns is None else frame[_there(columns, list(frame.columns), name)])
+    wanted = None if columns is None else _there(columns, file.schema_arrow.names, name)
+    table = file.read(columns=wanted)
+    table = table if wanted is None else table.select(wanted)
+    return table, natural(table, name)
+
+
+def _there(columns: Sequence[Any], known: list[Any], name: str) -> list[Any]:
+    for column in columns:
+        if column not in known:
+            raise ColumnNotFoundError(
+                f"{name!r} has no column {column!r}.", cure=known_names(str(column), map(str, known)), resource=name
+            )
+    return list(columns)

@@ -90,14 +90,19 @@ def refuse(label: Any, why: str, *, cure: str = TO_TEXT) -> FidelityError:
 def encode_column(values: Any, label: Any, *, lossy: bool) -> tuple[Column, Field]:
     """Arrow values and the Field of one column; FidelityError for what could not be given back."""
     try:
-        array, field = _encode(values, label)
+        array, field = _encode_exactly(values, label)
     except FidelityError:
         if not lossy:
             raise
-        array, field = _encode(_as_text(values), label)
+        array, field = _encode_exactly(_as_text(values), label)
+    return (array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])), field
+
+
+def _encode_exactly(values: Any, label: Any) -> tuple[Any, Field]:
+    try:
+        return _encode(values, label)
     except (pa.ArrowException, UnicodeError, OverflowError) as error:
         raise refuse(label, f"a value cannot be kept ({error})") from error
-    return (array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])), field
 
 
 def _as_text(values: Any) -> Any:
@@ -177,7 +182,7 @@ def _encode_object(values: Any, label: Any) -> tuple[Any, Field]:
     cells = values.to_numpy()
     inferred = pd.api.types.infer_dtype(cells, skipna=True)
     if inferred not in OBJECTS:
-        kinds = sorted({type(cell).__name__ for cell in cells if not _is_missing(cell)})
+        kinds = sorted({type(cell).__name__ for cell in cells if cell is pd.NaT or not _is_missing(cell)})
         raise refuse(label, f"an object column of {' and '.join(kinds) or inferred} is not held")
     exact, kind, alias = OBJECTS[inferred]
     array = pa.array(cells, type=pa.type_for_alias(alias), from_pandas=True)
@@ -279,7 +284,7 @@ def _decode_category(column: Column, field: Field) -> Any:
                 f"Column {field.label!r} holds {pc.filter(values, strange)[0].as_py()!r}, none of its categories.",
                 resource=str(field.label),
             )
-    numbers = codes.fill_null(-1).to_numpy()
+    numbers = _writable(codes.fill_null(-1).to_numpy())
     categories = pd.Index(decode_column(known, inner))
     return pd.Categorical.from_codes(numbers, categories=categories, ordered=field.ordered)
 
@@ -287,17 +292,18 @@ def _decode_category(column: Column, field: Field) -> Any:
 def _decode_masked(values: Column, field: Field) -> Any:
     if field.dtype == "object":
         return _decode_object(values, field)
-    if field.dtype in MASKED:
-        return pd.api.types.pandas_dtype(field.dtype).__from_arrow__(values)  # type: ignore[union-attr]
-    return _writable(values.to_numpy())
+    if field.dtype not in MASKED:
+        return _writable(values.to_numpy().astype(field.dtype, copy=False))
+    nothing = pa.scalar(0).cast(values.type)
+    numbers, gone = values.fill_null(nothing).to_numpy(), values.is_null().to_numpy()
+    return MASKED_ARRAYS[field.kind](_writable(numbers), _writable(gone))  # made so, a NaN beside NA stays one
 
 
-def _decode_float(values: Column, field: Field) -> Any:
-    return (
-        _decode_masked(values, field)
-        if field.dtype in MASKED
-        else _writable(values.to_numpy().astype(field.dtype, copy=False))
-    )
+MASKED_ARRAYS: dict[str, Any] = {
+    "integer": pd.arrays.IntegerArray,
+    "float": pd.arrays.FloatingArray,
+    "boolean": pd.arrays.BooleanArray,
+}
 
 
 def _writable(numbers: Any) -> Any:
@@ -310,7 +316,7 @@ def _decode_object(values: Column, field: Field) -> Any:
         cells = np.empty(len(values), dtype=object)
         cells[:] = values.to_pylist()
     else:
-        cells = values.to_pandas().to_numpy(dtype=object)
+        cells = values.to_numpy(zero_copy_only=False)
     return _mark_missing(cells, values, field.missing)
 
 
@@ -354,7 +360,7 @@ def _decode_duration(values: Column, field: Field) -> Any:
 DECODERS: dict[str, Callable[[Column, Field], Any]] = {
     "integer": _decode_masked,
     "boolean": _decode_masked,
-    "float": _decode_float,
+    "float": _decode_masked,
     "text": _decode_text,
     "bytes": _decode_object,
     "date": _decode_object,

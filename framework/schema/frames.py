@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from framework.errors import FidelityError, SchemaError, known_names
+from framework.errors import ColumnNotFoundError, FidelityError, FormatError, OptionError, SchemaError, known_names
 from framework.schema.fields import (
     MASKED,
     OBJECTS,
@@ -45,20 +47,26 @@ class FrameSchema:
     columns: dict[str, Any]
 
     def dumps(self) -> str:
-        """As JSON text, for a footer, a sidecar or a catalogue."""
+        """As JSON text with a checksum of its own, for a footer, a sidecar or a catalogue, which have none."""
         fields = [_field_to_json(field) for field in self.fields]
-        return json.dumps({"millpond": VERSION, "fields": fields, "index": self.index, "columns": self.columns})
+        data = {"millpond": VERSION, "fields": fields, "index": self.index, "columns": self.columns}
+        return json.dumps({**data, "crc": _crc(data)})
 
     @classmethod
     def loads(cls, text: str | bytes) -> FrameSchema:
-        """The schema of that JSON text; SchemaError for one that a newer Millpond wrote."""
-        data = json.loads(text)
-        if data.get("millpond") != VERSION:
-            raise SchemaError(
-                f"The schema has version {data.get('millpond')!r}, and this Millpond reads {VERSION}.",
-                cure="Upgrade with: pip install --upgrade millpond",
-            )
-        return cls(tuple(_field_from_json(field) for field in data["fields"]), data["index"], data["columns"])
+        """The schema of that JSON text; SchemaError for one that a newer Millpond wrote, FormatError for rubbish."""
+        try:
+            data = json.loads(text)
+            if data.pop("crc") != _crc(data):
+                raise ValueError("its checksum is another")
+            if data["millpond"] == VERSION:
+                return cls(tuple(_field_from_json(field) for field in data["fields"]), data["index"], data["columns"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise FormatError(f"A schema on record is damaged: {error!r}.") from error
+        raise SchemaError(
+            f"The schema has version {data['millpond']!r}, and this Millpond reads {VERSION}.",
+            cure="Upgrade with: pip install --upgrade millpond",
+        )
 
     @property
     def names(self) -> list[str]:
@@ -79,21 +87,38 @@ class FrameSchema:
         return tuple(field for field in self.fields if field.level is None)
 
     def select(self, labels: Sequence[Any], source: str) -> FrameSchema:
-        """Only those columns, in that order; the index stays. ColumnNotFoundError names what exists."""
-        from framework.errors import ColumnNotFoundError
+        """Only those columns, in that order; the index stays. A label that is repeated stands for all its columns.
 
-        known = {field.label: field for field in self.values}
-        for label in labels:
-            if label not in known:
+        Raises
+        ------
+        ColumnNotFoundError
+            Names what exists.
+        OptionError
+            A label is asked for twice.
+        """
+        known: dict[tuple[type, Any], list[Field]] = {}  # by type too, for 1 and True are equal
+        for field in self.values:
+            known.setdefault((type(field.label), field.label), []).append(field)
+        asked = [label.item() if hasattr(label, "item") else label for label in labels]
+        wanted: list[Field] = []
+        for label in asked:
+            if not isinstance(label, Hashable) or (type(label), label) not in known:
+                names = [str(field.label) for field in self.values]
                 raise ColumnNotFoundError(
-                    f"{source!r} has no column {label!r}.",
-                    cure=known_names(str(label), map(str, known)),
-                    resource=source,
+                    f"{source!r} has no column {label!r}.", cure=known_names(str(label), names), resource=source
                 )
-        kind = "index" if self.columns["kind"] == "range" else self.columns["kind"]
-        return replace(
-            self, fields=self.levels + tuple(known[label] for label in labels), columns={**self.columns, "kind": kind}
-        )
+            found = known[type(label), label]
+            if found[0] in wanted:
+                raise OptionError(f"columns= names {label!r} twice.", resource=source)
+            wanted += found
+        columns = self.columns
+        if columns["kind"] == "range":
+            columns = {"kind": "index", "dtype": "int64", "names": columns["names"]}
+        return replace(self, fields=self.levels + tuple(wanted), columns=columns)
+
+
+def _crc(data: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(data).encode())
 
 
 def _field_to_json(field: Field) -> dict[str, Any]:
@@ -165,13 +190,23 @@ def only_rows(rows: int) -> pa.Table:
 
 def _plain_label(label: Any) -> Any:
     """A label as JSON can keep it; numpy's integers become Python's."""
-    if label is None or type(label) in (str, int, bool):
+    if type(label) is str:
+        return _encodable(label)
+    if label is None or type(label) in (int, bool):
         return label
     if isinstance(label, tuple):
         return tuple(_plain_label(part) for part in label)
     if hasattr(label, "item") and type(label.item()) in (int, bool):
         return label.item()
     raise refuse(label, f"a label of type {type(label).__name__} is not held", cure="Rename it to text.")
+
+
+def _encodable(label: str) -> str:
+    try:
+        label.encode()
+    except UnicodeEncodeError:
+        raise refuse(label, "a label with half a character is not held", cure="Rename it.") from None
+    return label
 
 
 def _index_kind(index: Any) -> dict[str, Any]:
@@ -223,11 +258,16 @@ def _made_name(field: Field) -> str:
 
 def decode(table: pa.Table, schema: FrameSchema) -> pd.DataFrame:
     """The frame that the table and its schema stand for."""
-    arrays = [decode_column(table.column(field.name), field) for field in schema.values]
     index = _decode_index(table, schema)
-    frame = pd.DataFrame(dict(enumerate(arrays)), index=index, copy=False)
+    arrays = [decode_column(table.column(field.name), field) for field in schema.values]
+    frame = pd.DataFrame({place: _typed(array, index) for place, array in enumerate(arrays)}, index=index, copy=False)
     frame.columns = _decode_columns(schema)
     return frame
+
+
+def _typed(values: Any, index: Any) -> Any:
+    """Objects as a Series that says so, for pandas would make text of them anew."""
+    return pd.Series(values, index=index, dtype=object, copy=False) if values.dtype == object else values
 
 
 def _decode_index(table: pa.Table, schema: FrameSchema) -> Any:
@@ -272,7 +312,13 @@ def _decode_columns(schema: FrameSchema) -> Any:
 
 
 def natural(table: pa.Table, source: str) -> FrameSchema:
-    """The schema of a table that came without one: the dtype that loses nothing for each Arrow type."""
+    """The schema of a table that came without one: the dtype that loses nothing for each Arrow type.
+
+    Raises
+    ------
+    FidelityError
+        For the first column of a type that is not read.
+    """
     fields = [_natural_field(name, table.column(name), source) for name in table.column_names]
     index = {"kind": "range", "start": 0, "stop": table.num_rows, "step": 1, "name": None}
     return FrameSchema(tuple(fields), index, {"kind": "index", "dtype": "object", "names": [None]})
@@ -371,12 +417,30 @@ def joined(
     for mine, theirs in _matched(before, after, source):
         column = new_table.column(theirs.name)
         field = _joined(mine, theirs, had, column.null_count, source)
-        columns.append(fit(column, field))
+        columns.append(_fitted(column, field, source))
         fields.append(field)
     index = before.index
     if index["kind"] == "range":
         index = {**index, "stop": index["start"] + rows * index["step"]}
     return replace(before, fields=tuple(fields), index=index), columns
+
+
+def _fitted(column: Any, field: Field, source: str) -> Any:
+    """The new values in the old type; SchemaError if one of them would change."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    try:
+        fitted = fit(column, field)
+        if pa.types.is_floating(fitted.type) and fitted.type != column.type:  # only there is a cast silent
+            back = fitted.cast(column.type)
+            changed = pc.not_equal(back, column)
+            if pa.types.is_floating(column.type):
+                changed = pc.and_(changed, pc.invert(pc.is_nan(column)))
+            if pc.any(changed).as_py():
+                raise _unfit(field.label, source, f"is {field.dtype}, and a new value is too fine or too large for it")
+    except pa.ArrowException as error:
+        raise _unfit(field.label, source, f"is {field.shown}, and a new value does not fit ({error})") from error
+    return fitted
 
 
 def _matched(before: FrameSchema, after: FrameSchema, source: str) -> list[tuple[Field, Field]]:

@@ -12,7 +12,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from hashlib import sha256 as sha
 from pathlib import Path
@@ -29,6 +29,7 @@ from framework.errors import (
 )
 from framework.files import lock_for, locked, make_folder, storage_errors, sync_folder
 from framework.interfaces import BackupRecord, IDataBackup
+from framework.redact import redact
 from framework.results import Result, raise_if_any_failed
 from framework.store import Keeps
 from framework.vault.manifest import NAME, Manifest, files_in
@@ -68,6 +69,11 @@ class Vault(IDataBackup):
     def _home(self) -> Path:
         return self.folder / _as_file(self.store.name)
 
+    @property
+    def _place(self) -> str:
+        """What tells the store's place from another of the same name, such as another server's."""
+        return sha(redact(repr(self.store.identity)).encode()).hexdigest()[:16]
+
     # ------------------------------------------------------------------ backing up
 
     def backup_data(self, source: str) -> tuple[bool, str | None]:
@@ -81,8 +87,11 @@ class Vault(IDataBackup):
             hint = f"; did you mean {close!r}?" if close else ""
             self.logger.warning("nothing to back up: %s has no dataset %r%s", self.store.name, name, hint)
             return False, None
-        backup_id = self._backup(name)
-        self._prune(name)
+        with self._locked(name):
+            backup_id = self._backup(name)
+            tried = attempt(f"pruning the backups of {name}", partial(self._prune, name))
+        if tried.error is not None:  # the backup is good all the same
+            self.logger.warning("%s:%s: old backups were not removed: %s", self.store.name, name, tried.error)
         return True, backup_id
 
     def backup_all(self) -> list[tuple[str, str]]:
@@ -99,17 +108,18 @@ class Vault(IDataBackup):
         raise_if_any_failed(report, f"backup of all of {self.store.name}")
         return [(done.name, done.value[1]) for done in attempts if done.value and done.value[1]]
 
-    def _backup(self, name: str) -> str:
-        now = datetime.now(UTC)
-        backup_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    def _backup(self, name: str, *, unread: bool = False) -> str:
+        """Make one backup; called with the vault's lock held. With `unread`, also of what cannot be read."""
         home = self._home / _as_file(name)
-        with storage_errors(f"the backup of {self.store.name}:{name}"), self._locked(name):
+        with storage_errors(f"the backup of {self.store.name}:{name}"):
             make_folder(home)
             _sweep(home)
+            now = self._now(name)
+            backup_id = f"{now:%Y%m%dT%H%M%S%fZ}-{secrets.token_hex(2)}"
             making = home / f".{backup_id}.partial"
             making.mkdir()
             try:
-                self._fill(making, backup_id, name, now)
+                self._fill(making, backup_id, name, now, unread=unread)
             except BaseException:
                 shutil.rmtree(making, ignore_errors=True)
                 raise
@@ -118,8 +128,14 @@ class Vault(IDataBackup):
         self.logger.info("%s:%s backed up as %s", self.store.name, name, backup_id)
         return backup_id
 
-    def _fill(self, making: Path, backup_id: str, name: str, now: datetime) -> None:
-        exported = self.store.export(name, making)
+    def _now(self, name: str) -> datetime:
+        """This moment, but after the last backup's, should the clock have been set back."""
+        now = datetime.now(UTC)
+        made = [manifest.created for manifest, _ in self._finished(name)]
+        return max([now, *(moment + timedelta(microseconds=1) for moment in made)])
+
+    def _fill(self, making: Path, backup_id: str, name: str, now: datetime, *, unread: bool) -> None:
+        exported = self.store.export(name, making, unread=unread)
         manifest = Manifest(
             backup_id=backup_id,
             source=name,
@@ -131,6 +147,7 @@ class Vault(IDataBackup):
             media=exported.media,
             files=files_in(making),
             version=exported.version,
+            place=self._place,
         )
         manifest.write(making)
         written = Manifest.read(making)
@@ -140,11 +157,12 @@ class Vault(IDataBackup):
         sync_folder(making)
 
     def _prune(self, name: str) -> None:
-        with self._locked(name):
-            for _, folder in self._finished(name)[: -self.keep]:
-                gone = folder.with_name(f".{folder.name}.partial")
-                os.rename(folder, gone)  # at once no backup any more; a crash leaves what the next one sweeps
-                shutil.rmtree(gone)
+        """Remove all but the last `keep` of this place's; called with the vault's lock held."""
+        own = [folder for manifest, folder in self._finished(name) if manifest.place == self._place]
+        for folder in own[: -self.keep]:
+            gone = folder.with_name(f".{folder.name}.partial")
+            os.rename(folder, gone)  # at once no backup any more; a crash leaves what the next one sweeps
+            shutil.rmtree(gone)
 
     # ------------------------------------------------------------------ what there is
 
@@ -160,12 +178,22 @@ class Vault(IDataBackup):
         manifest.check(folder)
         return True
 
+    def damaged(self) -> dict[str, str]:
+        """Backups whose manifest cannot be read, and why; they are not listed."""
+        found = {}
+        for home in _folders(self._home):
+            for folder in _folders(home):
+                tried = attempt(folder.name, partial(_manifest, folder))
+                if tried.error is not None:
+                    found[f"{self.store.name}:{home.name} {folder.name}"] = str(tried.error)
+        return found
+
     def _all(self, names: list[str] | None) -> Iterator[tuple[Manifest, Path]]:
         homes = [self._home / _as_file(name) for name in names] if names is not None else _folders(self._home)
         for home in homes:
             for folder in _folders(home):
                 if (folder / NAME).is_file():
-                    tried = attempt(folder.name, partial(Manifest.read, folder))
+                    tried = attempt(folder.name, partial(_manifest, folder))
                     if tried.value is None:
                         self.logger.warning("not listed: %s", tried.error)
                     else:
@@ -175,10 +203,12 @@ class Vault(IDataBackup):
         return sorted(self._all([name]), key=lambda pair: (pair[0].created_at, pair[0].backup_id))
 
     def _find(self, backup_id: str, source: str | None = None) -> tuple[Manifest, Path]:
+        if not isinstance(backup_id, str):
+            raise BackupNotFoundError(f"A backup's id is text, not {type(backup_id).__name__}.")
         for home in _folders(self._home):
             folder = home / _as_file(backup_id)
             if (folder / NAME).is_file():
-                manifest = Manifest.read(folder)
+                manifest = _manifest(folder)
                 if source is None or manifest.source == source:
                     return manifest, folder
                 raise BackupNotFoundError(
@@ -204,17 +234,29 @@ class Vault(IDataBackup):
         BackupNotFoundError, IntegrityError, LockedError, StorageError
         """
         name = self.store.canonical(source)
-        manifest, folder = self._find(backup_id, name) if backup_id is not None else self._newest(name)
-        manifest.check(folder)
-        with self.store.locked(name):
+        with self.store.locked(name), self._locked(name):
+            manifest, folder = self._find(backup_id, name) if backup_id is not None else self._newest(name)
+            manifest.check(folder)
             if self.store.exists(name):
-                self._backup(name)
+                self._backup(name, unread=True)
             self.store.adopt(name, folder, manifest.media)
         self.logger.info("%s:%s restored from %s", self.store.name, name, manifest.backup_id)
         return True
 
     def _newest(self, name: str) -> tuple[Manifest, Path]:
+        """The newest backup of this place; of another of the same name, as after a move, if this one has none."""
+        for folder in reversed(_folders(self._home / _as_file(name))):
+            if not attempt(folder.name, partial(_manifest, folder)):
+                raise IntegrityError(
+                    f"The newest backup of {self.store.name}:{name}, {folder.name}, is damaged.",
+                    cure="Name another one: millpond backups.",
+                    resource=folder.name,
+                )
+            break
         finished = self._finished(name)
+        own = [pair for pair in finished if pair[0].place == self._place]
+        if finished and not own:
+            self.logger.warning("%s:%s is restored from a backup of another place", self.store.name, name)
         if not finished:
             known = {manifest.source for manifest, _ in self._all(None)}
             raise BackupNotFoundError(
@@ -222,7 +264,7 @@ class Vault(IDataBackup):
                 cure=known_names(name, known),
                 resource=f"{self.store.name}:{name}",
             )
-        return finished[-1]
+        return (own or finished)[-1]
 
     # ------------------------------------------------------------------ the rest
 
@@ -242,7 +284,8 @@ class Vault(IDataBackup):
         return tried.error is None and self.store.health_check()
 
     def _locked(self, name: str) -> AbstractContextManager[None]:
-        lock = lock_for(self._home / ".locks" / f"{_as_file(name)}.lock")
+        with storage_errors(f"the backups of {self.store.name}:{name}"):
+            lock = lock_for(self._home / ".locks" / f"{_as_file(name)}.lock")
         return locked(lock, timeout=60, what=f"the backups of {self.store.name}:{name}")
 
     def __repr__(self) -> str:
@@ -260,6 +303,17 @@ def _folders(parent: Path) -> list[Path]:
     if not parent.is_dir():
         return []
     return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _manifest(folder: Path) -> Manifest:
+    """The manifest of a finished backup; IntegrityError unless it lies where it was put."""
+    manifest = Manifest.read(folder)
+    if (_as_file(manifest.source), manifest.backup_id) != (folder.parent.name, folder.name):
+        raise IntegrityError(
+            f"The backup in {folder.parent.name}/{folder.name} is {manifest.backup_id} of {manifest.source!r}.",
+            cure="Put it back to where it was.",
+        )
+    return manifest
 
 
 def _sweep(home: Path) -> None:

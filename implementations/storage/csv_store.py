@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from pydantic import field_validator
 
 from framework.files import copy_into, replacing, under
-from framework.folder import OWN, FolderStore, Saved, copy_synced
+from framework.folder import OWN, FolderStore, Saved, copy_synced, is_backup
 from framework.formats.csv import check_lines, read_foreign, read_own, write_rows
 from framework.formats.csv_inference import apply_dtypes, infer
 from framework.schema import FrameSchema
@@ -53,18 +53,23 @@ class CsvOptions(StoreOptions):
 
     @field_validator("delimiter")
     @classmethod
-    def _one_character(cls, value: str) -> str:
-        if len(value) != 1 or value in '"\r\n':
-            raise ValueError("it is one character, and neither a quote nor a line end")
+    def _one_mark(cls, value: str) -> str:
+        mark = len(value) == 1 and value.isascii() and (value == "\t" or value.isprintable())
+        if not mark or value.isalnum() or value in "\"+-.: '":
+            raise ValueError("it is one mark such as , ; | or a tab, and none that numbers, times or quotes hold")
         return value
 
     @field_validator("encoding")
     @classmethod
     def _known_encoding(cls, value: str) -> str:
         try:
-            return codecs.lookup(value).name
-        except LookupError:
-            raise ValueError(f"{value!r} is not an encoding that Python knows") from None
+            found = codecs.lookup(value).name
+            plain = "a,1.5-\n".encode(found).decode(found) == "a,1.5-\n"
+        except (LookupError, UnicodeError, TypeError, ValueError):
+            plain = False
+        if not plain or found in ("idna", "punycode"):
+            raise ValueError(f"{value!r} is not an encoding of text that Python knows")
+        return found
 
 
 class CsvStore(FolderStore):
@@ -80,9 +85,9 @@ class CsvStore(FolderStore):
         return self.settings.data_folder
 
     def _record(self, path: Path) -> Path:
-        """Where the record of a file lies: under our own folder, or beside a copy that lies elsewhere."""
+        """Where the record of a file lies: under our own folder, or beside a backup's copy."""
         root = self.folder.resolve()
-        if path.is_relative_to(root):
+        if path.is_relative_to(root) and not is_backup(path.parent):
             return under(root, f"{OWN}/csv/{path.relative_to(root).as_posix()}.json")
         return path.with_name(path.name + ".record.json")
 
@@ -90,12 +95,12 @@ class CsvStore(FolderStore):
         assert saved.saved_at is not None
         about: dict[str, Any] = {"delimiter": self.options.delimiter, "encoding": self.options.encoding}
         lines, saved_at = 0, saved.saved_at.isoformat()
+        multiline = False
 
         def record(beside: Path) -> None:
             if not about["encoding"].startswith(("utf-16", "utf-32")):
                 check_lines(beside, lines)
-            about["multiline"] = lines != saved.rows + 1
-            told = {**stat_of(beside), "sha256": sink.hash.hexdigest(), **about}
+            told = {**stat_of(beside), "sha256": sink.hash.hexdigest(), **about, "multiline": multiline}
             text = schema.dumps()
             put(
                 self._record(path),
@@ -104,7 +109,7 @@ class CsvStore(FolderStore):
             )
 
         with replacing(path, verify=record) as sink:
-            lines = write_rows(sink, table, schema, **about)
+            lines, multiline = write_rows(sink, table, schema, **about)
 
     def _read_file(self, path: Path, name: str, columns: Sequence[Any] | None) -> tuple[pa.Table, FrameSchema]:
         with opened(path, self._record(path)) as (file, record):
@@ -125,6 +130,10 @@ class CsvStore(FolderStore):
         table = read_foreign(file.read(), name, nulls=options.nulls, **spelled)
         return apply_dtypes(table, options.dtype, name) if options.dtype else infer(table)
 
+    def _version(self, path: Path) -> int | None:
+        with opened(path, self._record(path)) as (_, record):
+            return None if record is None else record.version
+
     def _saved(self, path: Path, name: str) -> tuple[Saved, FrameSchema]:
         with opened(path, self._record(path)) as (file, record):
             if record is not None:
@@ -137,12 +146,11 @@ class CsvStore(FolderStore):
         super()._delete(name)
         record.unlink(missing_ok=True)
 
-    def _copy(self, path: Path, name: str, copy: Path) -> tuple[Saved, pa.Table, FrameSchema]:
+    def _copy(self, path: Path, copy: Path) -> None:
         with opened(path, self._record(path)) as (file, record):
             copy_synced(file, copy)
         if record is not None:
             put(self._record(copy), replace(record, **stat_of(copy)), copy)
-        return self._saved(copy, name)[0], *self._read_file(copy, name, None)
 
     def _adopt_file(self, kept: Path, path: Path, name: str) -> None:
         with opened(kept, self._record(kept)) as (file, record), replacing(path, verify=lambda new: tell(new)) as sink:

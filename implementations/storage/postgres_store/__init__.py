@@ -8,27 +8,26 @@ fills.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import adbc_driver_manager
-import adbc_driver_postgresql.dbapi as adbc
-import psycopg
 import pyarrow as pa
 from psycopg import sql
 from pydantic import ConfigDict, Field, SecretStr
 
 from framework import registry
-from framework.errors import DatasetNameError, UnavailableError
+from framework.errors import DatasetNameError
 from framework.folder import Saved, describe
 from framework.interfaces import Description, Mode
+from framework.redact import register_secret
 from framework.schema import FrameSchema, natural, only_rows, plain
 from framework.store import Store, StoreOptions
 
 from .changes import add_rows, keys_of, replace_rows
-from .rows import CATALOG, NATIVE, ORDINAL, held_column, received
+from .connect import to_read, to_write
+from .rows import CATALOG, NATIVE, ORDINAL, held_column, is_text, received
 from .sessions import Sessions, errors_of
 from .table import Table
 
@@ -44,7 +43,9 @@ PROVIDES = {
     "summary": "Tables in DB_SCHEMA of the server DB_SERVER, or of an embedded one",
 }
 
-CONNECT_SECONDS = 10
+BY_NO_INDEX = "SELECT " + ", ".join(
+    f"set_config('{way}', 'off', true)" for way in ("enable_indexscan", "enable_indexonlyscan", "enable_bitmapscan")
+)
 LONGEST_NAME = 1000
 
 
@@ -75,8 +76,9 @@ class PostgresStore(Store):
     def __init__(self, settings: Any, **given: Any) -> None:
         super().__init__(settings, **given)
         self.namespace = self.options.namespace or settings.DB_SCHEMA
-        self._writers = Sessions(self._connect)
-        self._readers = Sessions(self._connect_reader)
+        register_secret(self._given)
+        self._writers = Sessions(lambda: to_write(self.address(), self.name))
+        self._readers = Sessions(lambda: to_read(self.address(), self.name))
 
     # ------------------------------------------------------------------ the server
 
@@ -97,43 +99,12 @@ class PostgresStore(Store):
 
     def address(self) -> str:
         """The server's libpq address, with its password; an embedded server is started when it does not run."""
-        given = self._given
-        if given is None:
-            return str(self._embedded.url())
-        return "postgresql://" + given.split("://", 1)[1] if given.startswith("postgresql+") else given
+        return self._given or str(self._embedded.url())
 
-    def _connect(self) -> Connection[Any]:
-        try:
-            connection = psycopg.connect(
-                self.address(), connect_timeout=CONNECT_SECONDS, application_name="millpond", autocommit=True
-            )
-        except psycopg.ProgrammingError:
-            raise UnavailableError(
-                f"The address of the {self.name} store cannot be read.", cure="It is postgresql://user@host:port/name."
-            ) from None  # the cause would show a part of it, perhaps of the password
-        except psycopg.OperationalError as error:
-            raise self._unreachable(error) from None
-        connection.execute("SET synchronize_seqscans = off; SET max_parallel_workers_per_gather = 0")
-        return connection
-
-    def _connect_reader(self) -> Any:
-        try:
-            connection = adbc.connect(self.address())
-        except adbc_driver_manager.Error as error:
-            raise self._unreachable(error) from None
-        with connection.cursor() as cursor:
-            for setting in ("synchronize_seqscans = off", "max_parallel_workers_per_gather = 0", "timezone = 'UTC'"):
-                cursor.execute(f"SET {setting}")
-        connection.commit()
-        return connection
-
-    def _unreachable(self, error: Exception) -> UnavailableError:
-        told = " ".join(str(error).split())
-        return UnavailableError(
-            f"The server of the {self.name} store cannot be used: {told}.",
-            cure="Check DB_SERVER, DB_PORT, DB_USER and DB_PASSWORD, and that it runs.",
-            resource=self.name,
-        )
+    def close(self) -> None:
+        """Close the idle connections; the next use opens others."""
+        self._writers.close()
+        self._readers.close()
 
     @property
     def dormant(self) -> bool:
@@ -143,18 +114,17 @@ class PostgresStore(Store):
         if self.dormant:
             self._embedded.binary("postgres")  # it is started when it is used; a probe starts nothing
             return
-        with self._writers.use() as connection:
-            connection.execute("SELECT 1")
+        to_write(self.address(), self.name).close()  # not an idle one, whose server may have stopped answering
 
     # ------------------------------------------------------------------ names
 
     def canonical(self, name: str) -> str:
-        if not isinstance(name, str) or not name.strip() or "\0" in name or name == CATALOG or len(name) > LONGEST_NAME:
-            raise DatasetNameError(
-                f"{str(name)[:80]!r} is not a dataset name in PostgreSQL.",
-                cure=f"Use text without NUL, of at most {LONGEST_NAME} characters, other than {CATALOG!r}.",
-            )
-        return name
+        if isinstance(name, str) and name.strip() and name != CATALOG and len(name) <= LONGEST_NAME and is_text(name):
+            return name
+        raise DatasetNameError(
+            f"{str(name)[:80]!r} is not a dataset name in PostgreSQL.",
+            cure=f"Use text without NUL, of at most {LONGEST_NAME} characters, other than {CATALOG!r}.",
+        )
 
     def _table(self, connection: Connection[Any], name: str) -> Table:
         given = self.options.lock_timeout
@@ -180,22 +150,35 @@ class PostgresStore(Store):
     # ------------------------------------------------------------------ reading
 
     def _read(self, name: str, columns: Sequence[Any] | None) -> tuple[pa.Table, FrameSchema]:
-        with self._snapshot(name) as (place, there):
+        with self._readers.use() as reader, reader.cursor() as rows:
+            rows.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            answer = self._read_by(rows, name, columns)
+            reader.rollback()  # it goes back to the others without a lock
+        return answer
+
+    def _read_by(self, rows: Any, name: str, columns: Sequence[Any] | None) -> tuple[pa.Table, FrameSchema]:
+        with self._snapshot(name, rows.execute) as (place, there):
             record = place.record(there)
             if record is None:
-                table = self._fetch(place, there, [column for column in there if column != ORDINAL])
+                table = self._fetch(rows, place, there, [column for column in there if column != ORDINAL])
                 schema = natural(table, f"{self.name}:{name}")
                 schema = schema if columns is None else schema.select(columns, name)
                 return table.select(schema.names), schema
             schema = record.schema if columns is None else record.schema.select(columns, name)
             if not record.schema.fields:
                 return only_rows(record.schema.range_rows), schema
-            return received(self._fetch(place, there, [held_column(n) for n in schema.names]), schema), schema
+            return received(self._fetch(rows, place, there, [held_column(n) for n in schema.names]), schema), schema
 
     @contextmanager
-    def _snapshot(self, name: str) -> Iterator[tuple[Table, dict[str, str]]]:
-        """A transaction that sees one moment, and the table's columns then."""
-        with self._writers.use() as connection, errors_of(f"{self.name}:{name}"):
+    def _snapshot(
+        self, name: str, execute: Callable[[str], Any] | None = None
+    ) -> Iterator[tuple[Table, dict[str, str]]]:
+        """A transaction that sees one moment, and the table's columns then.
+
+        The table is locked by `execute`, that is by the connection that reads its rows. Were it both, a TRUNCATE that
+        waits for the first would keep the second waiting, and so itself.
+        """
+        with self._writers.use() as connection, errors_of(f"{self.name}:{name}", gone=lambda: self.unknown(name)):
             place = self._table(connection, name)
             kind = place.kind()
             if kind is None:
@@ -203,28 +186,29 @@ class PostgresStore(Store):
             with connection.transaction():
                 connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
                 if kind in ("r", "p", "v"):  # before the snapshot is taken: after a TRUNCATE it would find nothing
-                    place.lock("ACCESS SHARE")
-                yield place, place.columns() or {}
+                    place.lock("ACCESS SHARE", execute)
+                there = place.columns()
+                if there is None:
+                    raise self.unknown(name)
+                yield place, there
 
-    def _fetch(self, place: Table, there: dict[str, str], wanted: list[str]) -> pa.Table:
+    def _fetch(self, rows: Any, place: Table, there: dict[str, str], wanted: list[str]) -> pa.Table:
         """The rows in their order, through Arrow, as the connection's transaction sees them."""
-        if not wanted:
-            return only_rows(place.rows())
         columns = sql.SQL(", ").join(
             sql.SQL("{}" if there[column] in NATIVE else "{0}::text AS {0}").format(sql.Identifier(column))
             for column in wanted
         )
-        query = sql.SQL("SELECT {} FROM {}").format(columns, place.target)
-        if ORDINAL in there:
+        query = sql.SQL("SELECT {} FROM {}").format(columns if wanted else sql.SQL("count(*)"), place.target)
+        if ORDINAL in there and wanted:
             query += sql.SQL(" ORDER BY {}").format(sql.Identifier(ORDINAL))
         (moment,) = place.run("SELECT pg_export_snapshot()").fetchone()
-        with self._readers.use() as reader, reader.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            cursor.execute(f"SET TRANSACTION SNAPSHOT '{moment}'")
-            cursor.execute(query.as_string(place.connection))
-            table = cursor.fetch_arrow_table()
-            reader.rollback()
-        return table.rename_columns(wanted)
+        rows.execute(f"SET TRANSACTION SNAPSHOT '{moment}'")
+        if ORDINAL not in there:  # an index would give its own order
+            rows.execute(BY_NO_INDEX)
+            rows.fetchall()
+        rows.execute(query.as_string(place.connection))
+        table = rows.fetch_arrow_table()
+        return table.rename_columns(wanted) if wanted else only_rows(table.column(0)[0].as_py())
 
     def describe(self, name: str) -> Description:
         name = self.canonical(name)
@@ -233,7 +217,7 @@ class PostgresStore(Store):
             size = place.number("SELECT pg_total_relation_size({})", place.regclass)
         if record is None:
             columns = {column: kind for column, kind in there.items() if column != ORDINAL}
-            return Description(self.name, name, rows, size, columns, "RangeIndex")
+            return Description(name, self.name, rows, size, columns, "RangeIndex")
         if not record.schema.fields:
             rows = record.schema.range_rows
         return describe(self.name, name, record.schema, Saved(rows, record.saved_at, record.version), size)

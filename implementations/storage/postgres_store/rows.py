@@ -57,6 +57,14 @@ class Part:
 # --------------------------------------------------------------------------- names
 
 
+def is_text(name: str) -> bool:
+    """Whether the server takes it as text: no NUL, no half of a character."""
+    try:
+        return b"\0" not in name.encode()
+    except UnicodeEncodeError:
+        return False
+
+
 def held_name(name: str) -> str:
     """The server's name for a dataset: its own, or a shortened one that no other has."""
     return name if len(name.encode()) <= LONGEST else _shortened(name)
@@ -90,6 +98,8 @@ def to_send(column: Any, field: Field, *, there: str | None = None) -> Part:
         For values that the column that is there does not hold.
     """
     name = held_column(field.name)
+    if not is_text(name):
+        raise FidelityError(f"The label {field.label!r} holds a NUL character, which PostgreSQL cannot hold.")
     if field.kind == "text" and pc.any(pc.match_substring(column, "\0")).as_py():
         raise FidelityError(
             f"Column {field.label!r} holds a NUL character, which PostgreSQL cannot hold.", cure="Use parquet."
@@ -107,6 +117,13 @@ def to_send(column: Any, field: Field, *, there: str | None = None) -> Part:
             f"Column {name!r} is {there}, and the new values do not fit: {error}.",
             cure="Convert them, or save with mode='replace'.",
         ) from error
+
+
+def may_hold(kind: str, field: Field) -> bool:
+    """Whether a column of the server's type `kind` is one that `to_send` may have made for that field."""
+    if field.kind in ("time", "instant"):
+        return kind in ("bigint", STAMP if field.kind == "time" else STAMP_TZ)
+    return kind == ("bigint" if field.kind == "duration" else TYPES[field.type][0])
 
 
 def _exact(column: Any, field: Field) -> tuple[str, Any]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from framework.errors import FormatError
 from framework.schema import FrameSchema
 
-from .rows import CATALOG, ORDINAL, held_column, held_name
+from .rows import CATALOG, ORDINAL, held_column, held_name, may_hold
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -99,8 +101,13 @@ class Table:
         ).fetchone()
         if row is None:
             return None
-        schema = FrameSchema.loads(row[0])
-        if {held_column(field.name) for field in schema.fields} != set(columns) - {ORDINAL}:
+        try:
+            schema = FrameSchema.loads(row[0])
+        except FormatError:
+            self.logger.warning("the record of %s is damaged; its dtypes are found anew", self.name)
+            return None
+        held = {held_column(field.name): field for field in schema.fields}
+        if set(held) != set(columns) - {ORDINAL} or not all(may_hold(columns[name], held[name]) for name in held):
             self.logger.warning("%s has other columns than were saved; its dtypes are found anew", self.name)
             return None
         return Record(schema, row[1].astimezone(UTC), row[2])
@@ -115,14 +122,20 @@ class Table:
 
     # ------------------------------------------------------------------ locks and the catalogue
 
+    @property
+    def milliseconds(self) -> int:
+        """The patience as the server takes it, in which 0 would be for ever."""
+        return max(int(self.patience * 1000), 1)
+
     def wait_at_most(self) -> None:
         """Bound the wait for locks in this transaction."""
-        self.connection.execute(f"SET LOCAL lock_timeout = {max(int(self.patience * 1000), 1)}")
+        self.connection.execute(f"SET LOCAL lock_timeout = {self.milliseconds}")
 
-    def lock(self, how: str) -> None:
-        """Lock the table for this transaction, in the server's mode `how`."""
-        self.wait_at_most()
-        self.run(f"LOCK TABLE {{}} IN {how} MODE", self.target)
+    def lock(self, how: str, execute: Callable[[str], Any] | None = None) -> None:
+        """Lock the table in the server's mode `how`, for this transaction or that of another connection's `execute`."""
+        run: Callable[[str], Any] = execute or self.connection.execute
+        run(f"SET LOCAL lock_timeout = {self.milliseconds}")
+        run(f"LOCK TABLE {self.target.as_string(self.connection)} IN {how} MODE")
 
     def make_catalog(self) -> None:
         """Make the server's schema and the catalogue where they are missing."""

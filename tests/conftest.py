@@ -1,0 +1,58 @@
+"""What the tests share: a real PostgreSQL, wherever one can be had."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+
+pytest.register_assert_rewrite("framework.testing")
+
+
+def _in_a_container(stack: ExitStack) -> str | None:
+    """The address of a server in a container; None without testcontainers or a Docker engine that answers."""
+    try:
+        import docker
+        from docker.errors import DockerException
+        from testcontainers.postgres import PostgresContainer
+    except ImportError:
+        return None
+    try:
+        docker.from_env(timeout=2).ping()
+    except (DockerException, OSError):
+        return None
+    server = stack.enter_context(PostgresContainer("postgres:18", driver=None))
+    return str(server.get_connection_url())
+
+
+def _embedded(stack: ExitStack) -> str:
+    from implementations.storage.postgres_embedded import EmbeddedPostgres
+
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="millpond-"))
+    server = EmbeddedPostgres(Path(folder) / "postgres")
+    stack.callback(server.stop)
+    return str(server.url())
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A server's address: TEST_POSTGRES_URL, else a container's, else the embedded one's, stopped at the end."""
+    with ExitStack() as stack:
+        yield os.environ.get("TEST_POSTGRES_URL") or _in_a_container(stack) or _embedded(stack)
+
+
+@pytest.fixture
+def postgres_schema(postgres_url: str) -> Iterator[str]:
+    """The name of a schema for one test, which is dropped afterwards."""
+    name = f"test_{uuid4().hex[:12]}"
+    yield name
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("SET lock_timeout = '10s'; SET client_min_messages = warning")
+        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
