@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import zlib
 from collections.abc import Iterator
@@ -17,7 +18,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from framework.errors import IntegrityError
 from framework.files import replace_bytes
+
+logger = logging.getLogger("millpond.sidecar")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +69,32 @@ def find(sidecar: Path, file: BinaryIO) -> Record | None:
 
 @contextmanager
 def opened(path: Path, sidecar: Path) -> Iterator[tuple[BinaryIO, Record | None]]:
-    """The file with the record that describes just it, however often it is replaced meanwhile."""
+    """The file with the record that describes just it, however often it is replaced meanwhile.
+
+    Raises
+    ------
+    IntegrityError
+        When there is a record, and it is damaged.
+    """
     while True:
         with open(path, "rb") as file:
             record = find(sidecar, file)
             if record is None and stat_of(file) != stat_of(path):
                 continue  # it was replaced, and its record with it, before we had read that
+            if record is None and sidecar.is_file():
+                _say_why(path, sidecar)
             yield file, record
             return
+
+
+def _say_why(path: Path, sidecar: Path) -> None:
+    if not _load(sidecar):
+        raise IntegrityError(
+            f"The record of {path.name}, which holds its dtypes, is damaged.",
+            cure=f"Restore it from a backup, or delete {sidecar} to read the file as one that others wrote.",
+            resource=path.name,
+        )
+    logger.warning("%s is not as it was saved; its dtypes are found anew", path.name)
 
 
 def put(sidecar: Path, record: Record, current: Path) -> None:
@@ -96,4 +118,4 @@ def _load(sidecar: Path) -> list[Record]:
     except FileNotFoundError:
         return []
     except (ValueError, KeyError, TypeError):
-        return []  # a damaged record is as good as none: the file is then read as one that others wrote
+        return []  # damaged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from framework.files import replacing
 from framework.schema import Field, FrameSchema, encode, natural, only_rows
 
 KEY = b"millpond"
+logger = logging.getLogger("millpond.parquet")
 
 
 def write_parquet(path: Path, table: pa.Table, schema: FrameSchema, extra: dict[str, str] | None = None) -> None:
@@ -33,7 +35,12 @@ def write_parquet(path: Path, table: pa.Table, schema: FrameSchema, extra: dict[
             raise IntegrityError(f"{path.name}: {rows} rows were written of {table.num_rows}.")
 
     with replacing(path, verify=verify) as sink:
-        pq.write_table(table.replace_schema_metadata(notes), sink, write_page_checksum=True, compression="snappy")
+        try:
+            pq.write_table(table.replace_schema_metadata(notes), sink, write_page_checksum=True, compression="snappy")
+        except pa.ArrowInvalid as error:  # a time beyond what its unit reaches in the file
+            raise FidelityError(
+                f"{path.name}: Parquet cannot hold a value: {error}.", cure="Use another unit."
+            ) from error
 
 
 def read_parquet(path: Path, columns: Sequence[Any] | None = None) -> tuple[pa.Table, FrameSchema]:
@@ -47,7 +54,7 @@ def read_parquet(path: Path, columns: Sequence[Any] | None = None) -> tuple[pa.T
     try:
         with open(path, "rb") as source:
             file = pq.ParquetFile(source, page_checksum_verification=True)
-            schema = own_schema(file.schema_arrow.metadata)
+            schema = own_schema(file.schema_arrow.metadata, file.schema_arrow)
             if schema is None:
                 return _foreign(file, name, columns)
             schema = schema if columns is None else schema.select(columns, name)
@@ -74,16 +81,31 @@ def read_footer(path: Path) -> tuple[Any, FrameSchema]:
         raise FormatError(
             f"{path.name} is not a Parquet file that can be read: {error}.", resource=path.stem
         ) from error
-    schema = own_schema(metadata.metadata)
+    schema = own_schema(metadata.metadata, metadata.schema.to_arrow_schema())
     return metadata, _described(metadata.schema.to_arrow_schema()) if schema is None else schema
 
 
-def own_schema(notes: dict[bytes, bytes] | None) -> FrameSchema | None:
-    """The schema in a footer's notes; None when others wrote them, FormatError when ours are damaged."""
+def own_schema(notes: dict[bytes, bytes] | None, arrow: pa.Schema) -> FrameSchema | None:
+    """The schema in a footer's notes; None when others wrote the file, FormatError when the notes are damaged.
+
+    Tools that change a file's columns carry our notes along: those then describe another table, and are passed over.
+    """
     text = (notes or {}).get(KEY)
     if text is None and any(key.startswith(KEY) for key in notes or ()):
         raise FormatError("The schema in the footer is gone.")
-    return None if text is None else FrameSchema.loads(text)
+    if text is None:
+        return None
+    schema = FrameSchema.loads(text)
+    same = schema.names == arrow.names and all(_held_as(arrow.field(f.name).type, f.arrow_type) for f in schema.fields)
+    if not same:
+        logger.warning("a Parquet file has other columns than were saved; its dtypes are found anew")
+    return schema if same else None
+
+
+def _held_as(there: pa.DataType, wanted: pa.DataType) -> bool:
+    """Whether a column of that type was written from the wanted one: categories as a dictionary, seconds as more."""
+    plain = there.value_type if pa.types.is_dictionary(there) else there
+    return bool(plain.id == wanted.id)
 
 
 def _described(arrow: pa.Schema) -> FrameSchema:
@@ -104,6 +126,8 @@ def _foreign(file: Any, name: str, columns: Sequence[Any] | None) -> tuple[pa.Ta
     if b"pandas" in (file.schema_arrow.metadata or {}):  # pandas wrote it and knows its index and dtypes
         frame = file.read().to_pandas()
         return encode(frame if columns is None else frame[_there(columns, list(frame.columns), name)])
+    if len(set(file.schema_arrow.names)) < len(file.schema_arrow.names):
+        raise FormatError(f"{name} has two columns of one name, of which either could be meant.", resource=name)
     wanted = None if columns is None else _there(columns, file.schema_arrow.names, name)
     table = file.read(columns=wanted)
     table = table if wanted is None else table.select(wanted)

@@ -225,6 +225,15 @@ def text_dtype(name: str) -> Any:
     return make(storage, na_value=float("nan") if missing == "nan" else pd.NA)
 
 
+def zone_is_known(zone: str) -> bool:
+    """Whether pandas finds a time zone of that name."""
+    try:
+        pd.DatetimeTZDtype("ns", zone)
+    except (TypeError, KeyError, ValueError):
+        return False
+    return True
+
+
 def _zone_comes_back(dtype: pd.DatetimeTZDtype, zone: str) -> bool:
     try:
         return pd.DatetimeTZDtype(dtype.unit, zone) == dtype
@@ -282,6 +291,7 @@ def _decode_category(column: Column, field: Field) -> Any:
         if pc.any(strange).as_py():
             raise FidelityError(
                 f"Column {field.label!r} holds {pc.filter(values, strange)[0].as_py()!r}, none of its categories.",
+                cure="Somebody wrote it past Millpond: put the value right, or restore a backup.",
                 resource=str(field.label),
             )
     numbers = _writable(codes.fill_null(-1).to_numpy())
@@ -316,7 +326,7 @@ def _decode_object(values: Column, field: Field) -> Any:
         cells = np.empty(len(values), dtype=object)
         cells[:] = values.to_pylist()
     else:
-        cells = values.to_numpy(zero_copy_only=False)
+        cells = values.to_pandas().to_numpy(dtype=object, na_value=None)  # equal texts are one object
     return _mark_missing(cells, values, field.missing)
 
 

@@ -23,6 +23,7 @@ from framework.schema.fields import (
     refuse,
     text_dtype,
     text_name,
+    zone_is_known,
 )
 
 VERSION = 1
@@ -340,7 +341,7 @@ def _natural_field(name: str, column: Any, source: str) -> Field:
         )
     if pa.types.is_boolean(kind):
         return Field(name, name, "boolean", "bool", "boolean" if nulls else "bool")
-    if pa.types.is_timestamp(kind):
+    if pa.types.is_timestamp(kind) and (kind.tz is None or zone_is_known(kind.tz)):
         dtype = f"datetime64[{kind.unit}]"
         return Field(name, name, "instant" if kind.tz else "time", f"timestamp[{kind.unit}]", dtype, zone=kind.tz)
     if pa.types.is_duration(kind):

@@ -15,7 +15,7 @@ from framework.folder import OWN, FolderStore, Saved, copy_synced, is_backup
 from framework.formats.csv import check_lines, read_foreign, read_own, write_rows
 from framework.formats.csv_inference import apply_dtypes, infer
 from framework.schema import FrameSchema
-from framework.sidecar import Record, opened, put, stat_of
+from framework.sidecar import Record, find, opened, put, stat_of
 from framework.store import StoreOptions
 
 if TYPE_CHECKING:
@@ -131,8 +131,9 @@ class CsvStore(FolderStore):
         return apply_dtypes(table, options.dtype, name) if options.dtype else infer(table)
 
     def _version(self, path: Path) -> int | None:
-        with opened(path, self._record(path)) as (_, record):
-            return None if record is None else record.version
+        with open(path, "rb") as file:
+            record = find(self._record(path), file)
+        return None if record is None else record.version
 
     def _saved(self, path: Path, name: str) -> tuple[Saved, FrameSchema]:
         with opened(path, self._record(path)) as (file, record):

@@ -13,7 +13,7 @@ from psycopg import sql
 from framework.errors import FidelityError, KeysError, SchemaError, known_names
 from framework.schema import Field, FrameSchema, joined
 
-from .rows import ORDINAL, Part, copy_in, declared, held_column, to_send
+from .rows import NATIVE, ORDINAL, Part, copy_in, declared, held_column, to_send
 from .table import Table
 
 SMALL = 4096  # bytes of rows that one page holds, so that DELETE + COPY keeps their order
@@ -47,14 +47,45 @@ def _check_table(place: Table) -> None:
 
 
 def _refill(place: Table, there: dict[str, str], wanted: dict[str, str], parts: list[Part]) -> None:
-    same = {column: kind for column, kind in there.items() if column != ORDINAL} == wanted
+    kept = {column: kind for column, kind in there.items() if column != ORDINAL}
+    same = kept == wanted
     if same and _refilled_small(place, parts, ordered=ORDINAL in there):
         return
     place.wait_at_most()
     place.run("TRUNCATE {}", place.target)
+    if _of_others(place, kept, wanted):
+        _refill_cast(place, kept, parts)
+        return
     if not same:
         _alter(place, there, wanted)
     copy_in(place.connection, place.target, parts)
+
+
+def _of_others(place: Table, there: dict[str, str], wanted: dict[str, str]) -> bool:
+    """Whether it is a table that others made, of just these columns, some of types that are read as text."""
+    foreign = [kind for column, kind in there.items() if wanted.get(column) == "text" and kind not in NATIVE]
+    return bool(foreign) and set(there) == set(wanted) and place.record(there) is None
+
+
+def _refill_cast(place: Table, there: dict[str, str], parts: list[Part]) -> None:
+    """Fill it by way of a staging table, each text cast to the type that its column has."""
+    staged = stage(place, parts)
+    names = sql.SQL(", ").join(sql.Identifier(part.name) for part in parts)
+    casts = sql.SQL(", ").join(
+        sql.SQL("{}::{}").format(sql.Identifier(part.name), sql.SQL(there[part.name])) for part in parts
+    )
+    insert = "INSERT INTO {} ({}) SELECT {} FROM {} ORDER BY {}"
+    place.run(insert, place.target, names, casts, staged, sql.Identifier(ORDINAL))
+
+
+def stage(place: Table, parts: list[Part]) -> sql.Identifier:
+    """Put the rows into a table of this transaction's own, numbered in their order; its name."""
+    staged = sql.Identifier("millpond_staged")
+    columns = sql.SQL(", ").join(declared(part.name, part.type) for part in parts)
+    create = "CREATE TEMP TABLE {} ({}, {} bigserial) ON COMMIT DROP"
+    place.run(create, staged, columns, sql.Identifier(ORDINAL))
+    copy_in(place.connection, staged, parts)
+    return staged
 
 
 def _refilled_small(place: Table, parts: list[Part], *, ordered: bool) -> bool:
@@ -181,11 +212,7 @@ def keys_of(table: pa.Table, schema: FrameSchema, keys: Sequence[Any] | None, na
 
 def _merge(place: Table, parts: list[Part], keys: list[str]) -> int:
     """Update the rows that are there, insert the others; how many were inserted."""
-    staged = sql.Identifier("millpond_staged")
-    columns = sql.SQL(", ").join(declared(part.name, part.type) for part in parts)
-    create = "CREATE TEMP TABLE {} ({}, {} bigserial) ON COMMIT DROP"
-    place.run(create, staged, columns, sql.Identifier(ORDINAL))
-    copy_in(place.connection, staged, parts)
+    staged = stage(place, parts)
     place.run("ANALYZE {}", staged)
     named = {
         "t": place.target,
