@@ -169,6 +169,7 @@ def encode(frame: pd.DataFrame, *, lossy: bool = False) -> tuple[pa.Table, Frame
     index = _index_kind(frame.index)
     parts: list[tuple[Any, Field]] = []
     if index["kind"] == "fields":
+        _check_levels(frame.index)
         for level in range(frame.index.nlevels):
             name = _plain_label(frame.index.names[level])
             column, field = encode_column(frame.index.get_level_values(level), name, lossy=lossy)
@@ -215,6 +216,14 @@ def _index_kind(index: Any) -> dict[str, Any]:
         name = _label_to_json(_plain_label(index.name))
         return {"kind": "range", "start": index.start, "stop": index.stop, "step": index.step, "name": name}
     return {"kind": "fields", "multi": isinstance(index, pd.MultiIndex)}
+
+
+def _check_levels(index: Any) -> None:
+    """A level of integers or booleans that lacks a value would come back as another dtype."""
+    if isinstance(index, pd.MultiIndex):
+        for name, level, codes in zip(index.names, index.levels, index.codes, strict=True):
+            if level.dtype.kind in "iub" and (codes < 0).any():
+                raise refuse(name, "an index level of integers with a missing value is not held", cure="Make it Int64.")
 
 
 def _columns_kind(columns: Any) -> dict[str, Any]:

@@ -160,14 +160,22 @@ class PostgresStore(Store):
         with self._snapshot(name, rows.execute) as (place, there):
             record = place.record(there)
             if record is None:
-                table = self._fetch(rows, place, there, [column for column in there if column != ORDINAL])
-                schema = natural(table, f"{self.name}:{name}")
-                schema = schema if columns is None else schema.select(columns, name)
-                return table.select(schema.names), schema
+                return self._read_natural(rows, place, {c: k for c, k in there.items() if c != ORDINAL}, columns)
             schema = record.schema if columns is None else record.schema.select(columns, name)
             if not record.schema.fields:
                 return only_rows(record.schema.range_rows), schema
             return received(self._fetch(rows, place, there, [held_column(n) for n in schema.names]), schema), schema
+
+    def _read_natural(
+        self, rows: Any, place: Table, there: dict[str, str], columns: Sequence[Any] | None
+    ) -> tuple[pa.Table, FrameSchema]:
+        """A table that others made: the dtypes that lose nothing."""
+        wanted = list(there) if columns is None else [column for column in there if column in columns]
+        place.check_times({column: there[column] for column in wanted})
+        table = self._fetch(rows, place, place.columns() or there, wanted)
+        schema = natural(table, f"{self.name}:{place.name}")
+        schema = schema if columns is None else schema.select(columns, place.name)
+        return table.select(schema.names), schema
 
     @contextmanager
     def _snapshot(

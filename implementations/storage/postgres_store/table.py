@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from framework.errors import FormatError
+from framework.errors import FidelityError, FormatError
 from framework.schema import FrameSchema
 
 from .rows import CATALOG, ORDINAL, held_column, held_name, may_hold
@@ -111,6 +111,23 @@ class Table:
             self.logger.warning("%s has other columns than were saved; its dtypes are found anew", self.name)
             return None
         return Record(schema, row[1].astimezone(UTC), row[2])
+
+    def check_times(self, columns: dict[str, str]) -> None:
+        """FidelityError for a time that is infinite or a date beyond year 9999, which no frame holds."""
+        tests = {
+            "timestamp without time zone": "NOT isfinite({0})",
+            "timestamp with time zone": "NOT isfinite({0})",
+            "date": "{0} NOT BETWEEN '0001-01-01' AND '9999-12-31'",
+        }
+        for column, kind in columns.items():
+            if kind in tests:
+                test = sql.SQL(tests[kind]).format(sql.Identifier(column))
+                if self.run("SELECT 1 FROM {} WHERE {} LIMIT 1", self.target, test).fetchone():
+                    raise FidelityError(
+                        f"Column {column!r} of {self.name!r} holds a {kind} that no frame holds, such as infinity.",
+                        cure="Leave the column out with columns=[...], or change the value at the server.",
+                        resource=self.name,
+                    )
 
     def rows(self) -> int:
         return self.number("SELECT count(*) FROM {}", self.target)

@@ -1,0 +1,141 @@
+"""What a column of someone else's CSV is: nothing is lost, whatever it looks like."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from framework.errors import FormatError, OptionError
+from framework.formats.csv_inference import apply_dtypes, infer
+
+
+def kind_of(*cells: str | None) -> str:
+    typed, _ = infer(pa.table({"x": pa.array(cells, pa.string())}))
+    return str(typed.schema.field("x").type)
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        (["1", "2"], "int64"),
+        (["1", None], "int64"),
+        (["NA", "1"], "int64"),
+        (["1.50", "2.0"], "double"),
+        (["2.5e-3", "1"], "double"),
+        (["1e+5"], "double"),
+        (["-0", "1"], "double"),
+        (["0.1", "0.30000000000000004"], "double"),
+        (["1", "NaN", "2.5"], "double"),
+        (["true", "false"], "bool"),
+        (["2020-01-02", "NA"], "timestamp[ns]"),
+        (["2020-01-02T03:04:05Z"], "timestamp[ns, tz=UTC]"),
+        (["0001-01-01"], "timestamp[us]"),
+    ],
+)
+def test_what_comes_back_as_it_was_is_a_number_a_boolean_or_a_time(cells: list[str | None], kind: str) -> None:
+    """Written back, each gives its text again, up to zeros, exponents and ISO spellings."""
+    assert kind_of(*cells) == kind
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["007"],
+        ["+1"],
+        ["1E5"],
+        ["1e5"],
+        ["0x1F"],
+        ["TRUE"],
+        [" 1"],
+        ["12345678901234567890"],
+        ["0.5", "9007199254740993"],
+        [".5"],
+        ["5."],
+        ["00.5"],
+        ["-01"],
+        ["1.2.3"],
+        ["1-2"],
+        ["--1"],
+        ["-"],
+        ["1", ""],
+        ["1", "x"],
+        ["NA"],
+        ["NA", "x"],
+        ["true", "True"],
+        ["true", "NA"],
+        ["0.1", "0.1000000000000000055"],
+        ["1e-400"],
+        ["1.0e999"],
+        ["2020-02-30"],
+        ["2020-01-02T03:04:05+02:00"],
+        ["2020-01-02T03:04:05Z", "2020-01-02T03:04:05"],
+    ],
+)
+def test_what_would_lose_something_stays_text(cells: list[str]) -> None:
+    """One such cell is enough."""
+    assert kind_of(*cells) == "string"
+
+
+@given(
+    st.lists(
+        st.one_of(st.decimals(allow_nan=False, allow_infinity=False).map(str), st.text("0123456789.-+eE", max_size=20)),
+        min_size=1,
+    )
+)
+def test_no_number_is_ever_changed(cells: list[str]) -> None:
+    """Whatever column of numbers is found, each is just the number that its text says."""
+    typed, _ = infer(pa.table({"x": pa.array(cells, pa.string())}))
+    if str(typed.schema.field("x").type) != "string":
+        for text, number in zip(cells, typed.column("x").to_pylist(), strict=True):
+            assert Decimal(text) == Decimal(repr(number))
+
+
+def test_a_dtype_that_is_given_is_applied_strictly() -> None:
+    """Large integers beside a gap keep every digit; text asked for stays text."""
+    cells = pa.table({"id": ["9007199254740993", None], "code": ["007", "1"], "ok": ["TRUE", "false"], "n": ["1", "2"]})
+    typed, schema = apply_dtypes(cells, {"id": "Int64", "code": "str", "ok": "bool"}, "f")
+    assert typed.column("id").to_pylist() == [9007199254740993, None]
+    assert typed.column("code").to_pylist() == ["007", "1"]
+    assert typed.column("ok").to_pylist() == [True, False]
+    assert [field.dtype for field in schema.fields] == ["Int64", "object", "bool", "int64"]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "cell"),
+    [
+        ("int64", " 1"),
+        ("int64", "1_000"),
+        ("int64", "1.5"),
+        ("int64", None),
+        ("Int8", "300"),
+        ("float64", "1_0.5"),
+        ("bool", None),
+        ("boolean", "maybe"),
+        ("datetime64[ns]", "25/12/2020"),
+        ("datetime64[ns, UTC]", "2020-13-01"),
+    ],
+)
+def test_a_cell_that_is_not_of_the_given_dtype_is_named_with_its_row(dtype: str, cell: str | None) -> None:
+    """Nothing is guessed, and nothing becomes False or another month."""
+    good = {
+        "datetime64[ns]": "2020-01-02",
+        "datetime64[ns, UTC]": "2020-01-02T00:00:00Z",
+        "bool": "true",
+        "boolean": "true",
+    }
+    cells = pa.table({"x": pa.array([good.get(dtype, "1"), cell], pa.string())})
+    with pytest.raises(FormatError, match=r"f, row 2: .* in column 'x' is not "):
+        apply_dtypes(cells, {"x": dtype}, "f")
+
+
+def test_a_dtype_or_column_that_is_not_there_is_an_error() -> None:
+    """With what exists."""
+    cells = pa.table({"price": ["1"]})
+    with pytest.raises(OptionError, match=r"names 'prise'\. Did you mean 'price'"):
+        apply_dtypes(cells, {"prise": "int64"}, "f")
+    with pytest.raises(OptionError, match="'integer' of 'price' is not a pandas dtype"):
+        apply_dtypes(cells, {"price": "integer"}, "f")
