@@ -32,11 +32,12 @@ def store(raw: Any, postgres_url: str, postgres_schema: str, tmp_path: Path) -> 
 def test_rows_keep_their_order_when_an_index_offers_another(store: Any, raw: Any) -> None:
     """A column read alone could be answered from an index that sorts it; the frame's order holds all the same."""
     tickers = [f"T{(n * 7919) % 5000:05d}" for n in range(5000)]
-    store.save_data(pd.DataFrame({"ticker": tickers, "price": range(5000)}), "prices")
+    wide = ["x" * 500] * 5000  # the index is far smaller than the table
+    store.save_data(pd.DataFrame({"ticker": tickers, "note": wide}), "prices")
     raw.execute("CREATE UNIQUE INDEX ON prices (ticker)")
     raw.execute("VACUUM ANALYZE prices")
-    plan = raw.execute("EXPLAIN SELECT ticker FROM prices").fetchall()
-    assert store.get_data("prices", columns=["ticker"])["ticker"].tolist() == tickers, plan
+    assert "Index Only Scan" in str(raw.execute("EXPLAIN SELECT ticker FROM prices").fetchall())
+    assert store.get_data("prices", columns=["ticker"])["ticker"].tolist() == tickers
 
 
 def test_a_table_with_types_of_its_own_keeps_them_and_its_key_through_a_restore(store: Any, raw: Any) -> None:
