@@ -6,7 +6,9 @@ missing kinds, dtypes, index, labels and order. Whatever cannot be given back ex
 
 from framework.schema.fields import Field, fit
 from framework.schema.fingerprint import fingerprint
-from framework.schema.frames import FrameSchema, append, decode, encode, joined, natural, only_rows, plain
+from framework.schema.frames import FrameSchema, decode, encode, only_rows, plain
+from framework.schema.joining import append, joined
+from framework.schema.natural import natural
 
 __all__ = [
     "Field",

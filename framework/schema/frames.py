@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from framework.errors import ColumnNotFoundError, FidelityError, FormatError, OptionError, SchemaError, known_names
+from framework.errors import ColumnNotFoundError, FormatError, OptionError, SchemaError, known_names
 from framework.schema.fields import (
-    MASKED,
-    OBJECTS,
     Field,
     decode_column,
     encode_column,
@@ -23,7 +20,6 @@ from framework.schema.fields import (
     refuse,
     text_dtype,
     text_name,
-    zone_is_known,
 )
 
 VERSION = 1
@@ -178,10 +174,11 @@ def encode(frame: pd.DataFrame, *, lossy: bool = False) -> tuple[pa.Table, Frame
         parts.append(encode_column(frame.iloc[:, place], label, lossy=lossy))
     fields = _named([field for _, field in parts])
     schema = FrameSchema(fields, index, _columns_kind(frame.columns))
-    return _table([column for column, _ in parts], schema.names, len(frame)), schema
+    return table_of([column for column, _ in parts], schema.names, len(frame)), schema
 
 
-def _table(columns: list[Any], names: list[str], rows: int) -> pa.Table:
+def table_of(columns: list[Any], names: list[str], rows: int) -> pa.Table:
+    """A table of these columns, or of that many rows when there is none."""
     return pa.table(columns, names=names) if columns else only_rows(rows)
 
 
@@ -318,213 +315,7 @@ def _decode_columns(schema: FrameSchema) -> Any:
     return pd.Index(labels, dtype=dtype, name=names[0], tupleize_cols=False)
 
 
-# --------------------------------------------------------------------------- tables that others wrote
-
-
-def natural(table: pa.Table, source: str) -> FrameSchema:
-    """The schema of a table that came without one: the dtype that loses nothing for each Arrow type.
-
-    Raises
-    ------
-    FidelityError
-        For the first column of a type that is not read.
-    """
-    fields = [_natural_field(name, table.column(name), source) for name in table.column_names]
-    index = {"kind": "range", "start": 0, "stop": table.num_rows, "step": 1, "name": None}
-    return FrameSchema(tuple(fields), index, {"kind": "index", "dtype": "object", "names": [None]})
-
-
-def _natural_field(name: str, column: Any, source: str) -> Field:
-    kind, nulls = column.type, column.null_count > 0
-    if pa.types.is_dictionary(kind):
-        values = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-        values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
-        inner = _natural_field(name, pa.chunked_array([values.dictionary]), source)
-        return replace(inner, categories=tuple(values.dictionary.to_pylist()), ordered=kind.ordered)
-    if pa.types.is_integer(kind):
-        masked = {dtype: name for name, (_, dtype) in MASKED.items()}
-        return Field(name, name, "integer", str(kind), masked[str(kind)] if nulls else str(kind))
-    if pa.types.is_floating(kind):
-        return Field(
-            name, name, "float", str(kind), {"halffloat": "float16", "float": "float32"}.get(str(kind), "float64")
-        )
-    if pa.types.is_boolean(kind):
-        return Field(name, name, "boolean", "bool", "boolean" if nulls else "bool")
-    if pa.types.is_timestamp(kind) and (kind.tz is None or zone_is_known(kind.tz)):
-        dtype = f"datetime64[{kind.unit}]"
-        return Field(name, name, "instant" if kind.tz else "time", f"timestamp[{kind.unit}]", dtype, zone=kind.tz)
-    if pa.types.is_duration(kind):
-        return Field(name, name, "duration", str(kind), f"timedelta64[{kind.unit}]")
-    for held, alias in ((pa.types.is_date, "date"), (_is_text, "string"), (_is_bytes, "bytes")):
-        if held(kind):
-            _, family, stored = OBJECTS[alias]
-            return Field(name, name, family, stored, "object")
-    raise FidelityError(
-        f"Column {name!r} of {source!r} has the type {kind}, which is not read yet.",
-        cure="Leave it out with columns=[...].",
-        resource=source,
-    )
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    types = pa.types
-    return any(test(kind) for test in (types.is_string, types.is_large_string, types.is_string_view, types.is_null))
-
-
-def _is_bytes(kind: pa.DataType) -> bool:
-    types = pa.types
-    return any(test(kind) for test in (types.is_binary, types.is_large_binary, types.is_fixed_size_binary))
-
-
 def plain(table: pa.Table, schema: FrameSchema) -> pa.Table:
     """The table in the fields' own Arrow types, dictionaries decoded: for formats that have no categories."""
     columns = [fit(table.column(field.name), field) for field in schema.fields]
-    return _table(columns, schema.names, table.num_rows)
-
-
-# --------------------------------------------------------------------------- append
-
-
-def append(
-    old: tuple[pa.Table, FrameSchema], new: tuple[pa.Table, FrameSchema], source: str
-) -> tuple[pa.Table, FrameSchema]:
-    """The old rows followed by the new ones, under the old schema; SchemaError if they do not fit."""
-    (old_table, before), (new_table, after) = old, new
-    had = {field.name: old_table.column(field.name).null_count for field in before.fields}
-    rows = old_table.num_rows + new_table.num_rows
-    schema, added = joined(before, (new_table, after), had=had.__getitem__, rows=rows, source=source)
-    columns = [
-        pa.chunked_array([*fit(old_table.column(field.name), field).chunks, *column.chunks], type=field.arrow_type)
-        for field, column in zip(schema.fields, added, strict=True)
-    ]
-    return _table(columns, schema.names, rows), schema
-
-
-def joined(
-    before: FrameSchema,
-    new: tuple[pa.Table, FrameSchema],
-    *,
-    had: Callable[[str], int],
-    rows: int,
-    source: str,
-) -> tuple[FrameSchema, list[Any]]:
-    """The schema of old and new rows together, and the new columns in its order and types.
-
-    Parameters
-    ----------
-    had : callable
-        How many cells of an old column, by its stored name, are missing.
-    rows : int
-        How many there are together.
-
-    Raises
-    ------
-    SchemaError
-        For the first column that does not fit.
-    """
-    new_table, after = new
-    fields, columns = [], []
-    for mine, theirs in _matched(before, after, source):
-        column = new_table.column(theirs.name)
-        field = _joined(mine, theirs, had, column.null_count, source)
-        columns.append(_fitted(column, field, source))
-        fields.append(field)
-    index = before.index
-    if index["kind"] == "range":
-        index = {**index, "stop": index["start"] + rows * index["step"]}
-    return replace(before, fields=tuple(fields), index=index), columns
-
-
-def _fitted(column: Any, field: Field, source: str) -> Any:
-    """The new values in the old type; SchemaError if one of them would change."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    try:
-        fitted = fit(column, field)
-        if pa.types.is_floating(fitted.type) and fitted.type != column.type:  # only there is a cast silent
-            back = fitted.cast(column.type)
-            changed = pc.not_equal(back, column)
-            if pa.types.is_floating(column.type):
-                changed = pc.and_(changed, pc.invert(pc.is_nan(column)))
-            if pc.any(changed).as_py():
-                raise _unfit(field.label, source, f"is {field.dtype}, and a new value is too fine or too large for it")
-    except pa.ArrowException as error:
-        raise _unfit(field.label, source, f"is {field.shown}, and a new value does not fit ({error})") from error
-    return fitted
-
-
-def _matched(before: FrameSchema, after: FrameSchema, source: str) -> list[tuple[Field, Field]]:
-    if (before.index["kind"], len(before.levels)) != (after.index["kind"], len(after.levels)):
-        raise SchemaError(
-            f"{source!r} has {_index_words(before)} and the new rows have {_index_words(after)}.",
-            cure="Give them the same index, or save with mode='replace'.",
-            resource=source,
-        )
-    if [(f.level, f.label) for f in before.fields] == [(f.level, f.label) for f in after.fields]:
-        return list(zip(before.fields, after.fields, strict=True))  # labels may be repeated
-    known = {(field.level, field.label): field for field in after.fields}
-    mine = {(field.level, field.label) for field in before.fields}
-    if len(known) != len(after.fields) or mine != set(known):
-        gone = sorted(str(label) for _, label in mine - set(known))
-        more = sorted(str(label) for _, label in set(known) - mine)
-        raise SchemaError(
-            f"The new rows do not have the columns of {source!r}: missing {gone or 'none'}, unknown {more or 'none'}.",
-            cure="Give them the same columns, or save with mode='replace'.",
-            resource=source,
-        )
-    return [(field, known[field.level, field.label]) for field in before.fields]
-
-
-def _index_words(schema: FrameSchema) -> str:
-    return (
-        "a RangeIndex" if schema.index["kind"] == "range" else f"the index {[field.label for field in schema.levels]}"
-    )
-
-
-def _joined(mine: Field, theirs: Field, had: Callable[[str], int], come: int, source: str) -> Field:
-    """The old field, as it must be to hold the new values too."""
-    label = mine.label
-    if come and not mine.nullable:
-        raise _unfit(label, source, f"is {mine.dtype}, and the new rows have missing values")
-    if (mine.categories is None) != (theirs.categories is None) and mine.categories is not None:
-        raise _unfit(label, source, "has categories, and the new rows have none")
-    field = mine
-    if mine.kind != theirs.kind:
-        if (mine.kind, theirs.kind) != ("float", "integer"):
-            raise _unfit(label, source, f"holds {mine.kind}, and the new rows hold {theirs.kind}")
-        field = replace(field, note="integers were appended to floats")
-    if mine.categories is not None and theirs.categories is not None:
-        if mine.ordered and mine.categories != theirs.categories:
-            raise _unfit(label, source, "has ordered categories, and the new rows have others")
-        more = tuple(value for value in theirs.categories if value not in mine.categories)
-        field = replace(field, categories=mine.categories + more)
-    if mine.dtype != "object" or not come:
-        return field
-    return replace(field, missing=_merged(_joined_runs(mine, had(mine.name)) + _joined_runs(theirs, come)))
-
-
-def _joined_runs(field: Field, count: int) -> tuple[tuple[str, int], ...]:
-    if not count:
-        return ()
-    if len(field.missing) <= 1:
-        return ((field.missing[0][0] if field.missing else "None", count),)
-    return field.missing
-
-
-def _merged(runs: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
-    answer: list[tuple[str, int]] = []
-    for name, count in runs:
-        if answer and answer[-1][0] == name:
-            answer[-1] = (name, answer[-1][1] + count)
-        else:
-            answer.append((name, count))
-    return tuple(answer)
-
-
-def _unfit(label: Any, source: str, why: str) -> SchemaError:
-    return SchemaError(
-        f"Column {label!r} of {source!r} {why}.",
-        cure="Convert the new rows, or save with mode='replace'.",
-        resource=source,
-        operation="append",
-    )
+    return table_of(columns, schema.names, table.num_rows)
