@@ -52,7 +52,7 @@ def read_parquet(path: Path, columns: Sequence[Any] | None = None) -> tuple[pa.T
     """
     name = path.name.removesuffix(".parquet")
     try:
-        with open(path, "rb") as source:
+        with pa.OSFile(str(path), "rb") as source:
             file = pq.ParquetFile(source, page_checksum_verification=True)
             schema = own_schema(file.schema_arrow.metadata, file.schema_arrow)
             if schema is None:

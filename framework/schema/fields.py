@@ -326,7 +326,9 @@ def _decode_object(values: Column, field: Field) -> Any:
         cells = np.empty(len(values), dtype=object)
         cells[:] = values.to_pylist()
     else:
-        cells = values.to_pandas().to_numpy(dtype=object, na_value=None)  # equal texts are one object
+        texts = values.to_pandas()  # equal texts are one object
+        gone: dict[str, Any] = {"na_value": None} if values.null_count else {}
+        cells = _writable(texts.to_numpy(dtype=object, **gone))
     return _mark_missing(cells, values, field.missing)
 
 
@@ -334,12 +336,9 @@ def _mark_missing(cells: Any, values: Column, runs: Runs) -> Any:
     """Give back None, nan, NaT or NA in the places where they were."""
     if values.null_count == 0 or not runs or (len(runs) == 1 and runs[0][0] == "None"):
         return cells
-    if not cells.flags.writeable:
-        cells = cells.copy()
     places = np.flatnonzero(values.is_null().to_numpy())
-    if len(runs) == 1 or sum(count for _, count in runs) != len(
-        places
-    ):  # others changed the table: the first kind for all
+    changed = sum(count for _, count in runs) != len(places)  # by others: then the first kind is for all
+    if len(runs) == 1 or changed:
         cells[places] = MISSING[runs[0][0]]
         return cells
     start = 0

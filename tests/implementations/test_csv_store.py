@@ -175,7 +175,7 @@ def test_a_header_alone_is_a_table_without_rows(store: Any) -> None:
         ("a,b\n1,2\n".encode("utf-16"), 1, "UTF-16|utf-8"),
         (b"a,a\n1,2\n", 1, "'a' more than once"),
         (b'a,b\n1,2\n"1,2\n3,4\n', 3, "never closed"),
-        (b'a,b\n1,2\n"x"y,2\n', 3, ""),
+        (b'a,b\n1,2\n"x"y,2\n', 3, "expected after"),
         (b"", 1, "empty"),
         (b"\n\n", 1, "empty"),
         (b"a;b\n1;2\n", 1, "delimiter=';'|Is the delimiter ';'"),
