@@ -1,209 +1,257 @@
-"""Times and memory of saving and loading, side by side with pandas, as ratios from one run.
+"""Times and memory beside the peers', as ratios from one run.
 
-    python benchmarks/run.py [--rows N] [--rounds N] [--json FILE]
+    python benchmarks/run.py [--only csv,parquet] [--rows N] [--rounds N] [--quick] [--json FILE] [--page FILE]
 
-Each measurement is one call in its own process; imports and making the frame are not timed. Cases take turns, so
-that a drift of the speed falls on all. Ours include what the contract costs: locks, fsync, read-back,
-checksums, schema. The frame is `prices`: time, symbol, four floats, an integer.
+Ours includes what the contract costs: locks, fsync, read-back, checksums, schema. Each measurement is made in a process
+of its own, in the environment of its peer, and those of a row take turns, so that a drift of the machine's speed
+falls on all. The ratio is of the medians; `best` is that of the fastest. A peer that is not installed is left out.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import platform
-import resource
 import shutil
-import statistics
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-# Work -> who does it. The ratio is ours to theirs.
-WORK = {
-    "csv save": ("millpond_csv_save", "pandas_csv_save"),
-    "csv load": ("millpond_csv_load", "pandas_csv_load"),
-    "csv load, of others": ("millpond_foreign_load", "pandas_csv_load"),
-    "parquet save": ("millpond_parquet_save", "pandas_parquet_save"),
-    "parquet load": ("millpond_parquet_load", "pandas_parquet_load"),
-    "postgres save": ("millpond_postgres_save", "pandas_postgres_save"),
-    "postgres load": ("millpond_postgres_load", "pandas_postgres_load"),
+import data  # noqa: E402
+import peers  # noqa: E402
+import report  # noqa: E402
+from rows import Case, Place, Row  # noqa: E402
+
+SECTIONS = ("csv", "parquet", "postgres", "upsert", "arctic", "small", "fingerprint", "startup")
+ROWS, QUICK_ROWS = 2_000_000, 50_000
+ENOUGH = 60.0  # seconds after which a row of three rounds is done
+LONGEST = 600  # seconds that one measurement may take
+SILENT = {
+    "DO_NOT_TRACK": "1",
+    "DAGSTER_DISABLE_TELEMETRY": "1",
+    "HAMILTON_TELEMETRY_ENABLED": "false",
+    "RUNTIME__DLTHUB_TELEMETRY": "false",
 }
-SQL_ROWS = 200_000  # to_sql takes minutes for all; its time grows with the rows
 
 
-def make_prices(rows: int):  # type: ignore[no-untyped-def]
-    import numpy as np
-    import pandas as pd
-
-    rng = np.random.default_rng(7)
-    symbols = np.array([f"S{n:03d}" for n in range(100)], dtype=object)
-    close = np.round(100 + rng.normal(0, 1, rows).cumsum() % 50, 4)
-    return pd.DataFrame(
-        {
-            "timestamp": pd.date_range("2020-01-01", periods=rows, freq="s"),
-            "symbol": symbols[rng.integers(0, 100, rows)],
-            "open": np.round(close + rng.normal(0, 0.1, rows), 4),
-            "high": np.round(close + 0.25, 4),
-            "low": np.round(close - 0.25, 4),
-            "close": close,
-            "volume": rng.integers(1, 1_000_000, rows),
-        }
-    )
+def picked(only: str) -> dict[str, list[Row]]:
+    """The rows of each section whose name, or whose section's, begins with one of those words."""
+    words = tuple(word.strip() for word in only.split(",") if word.strip()) or ("",)
+    sections = {name: importlib.import_module(f"cases.{name}").ROWS for name in SECTIONS}
+    chosen = {name: [row for row in rows if row.name.startswith(words)] for name, rows in sections.items()}
+    if not any(chosen.values()):
+        names = ", ".join(row.name for rows in sections.values() for row in rows)
+        sys.exit(f"No row begins with {only!r}. Known: {names}.")
+    return {name: rows for name, rows in chosen.items() if rows}
 
 
-def store(kind: str, folder: Path):  # type: ignore[no-untyped-def]
-    from framework.factory import DataFactory
-    from framework.settings import as_settings
-
-    return DataFactory(as_settings(None, workspace=folder)).create_store(kind)
+# --------------------------------------------------------------------------- one measurement
 
 
-def engine(url: str):  # type: ignore[no-untyped-def]
-    import sqlalchemy
-
-    return sqlalchemy.create_engine("postgresql+psycopg://", creator=lambda: __import__("psycopg").connect(url))
-
-
-def prepare(case: str, folder: Path, rows: int, url: str) -> tuple[Callable[[], object], int]:
-    """The call to time, and how many rows it moves."""
-    who, kind, verb = case.split("_")
-    frame = make_prices(rows)
-    plain = folder / "plain"
-    plain.mkdir(exist_ok=True)
-    if who == "millpond":
-        if kind == "foreign":
-            place = store("csv", folder)
-            place.settings.data_folder.mkdir(exist_ok=True)
-            if not (place.settings.data_folder / "foreign.csv").exists():
-                frame.to_csv(place.settings.data_folder / "foreign.csv", index=False)
-            return lambda: place.get_data("foreign"), rows
-        place = store(kind, folder)
-        if verb == "save":
-            place.save_data(frame.head(10), "prices")
-            return lambda: place.save_data(frame, "prices"), rows
-        if not place.exists("prices") or place.describe("prices").rows != rows:
-            place.save_data(frame, "prices")
-        return lambda: place.get_data("prices"), rows
-    import pandas as pd
-
-    if kind == "csv":
-        if verb == "save":
-            return lambda: frame.to_csv(plain / "prices.csv", index=False), rows
-        if not (plain / "load.csv").exists():
-            frame.to_csv(plain / "load.csv", index=False)
-        return lambda: pd.read_csv(plain / "load.csv", parse_dates=["timestamp"]), rows
-    if kind == "parquet":
-        if verb == "save":
-            return lambda: frame.to_parquet(plain / "prices.parquet"), rows
-        frame.to_parquet(plain / "load.parquet")
-        return lambda: pd.read_parquet(plain / "load.parquet"), rows
-    connection = engine(url)
-    if verb == "save":
-        part = frame.head(SQL_ROWS)
-        return lambda: part.to_sql("pandas_prices", connection, if_exists="replace", index=False), len(part)
-    store("postgres", folder).save_data(frame, "prices")
-    return lambda: pd.read_sql("SELECT * FROM prices", connection), rows
+def environment(place: Place, case: Case) -> dict[str, str]:
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("DB_", "FS_", "ARCTIC_", "PYTHON"))
+    }
+    homes = {"PREFECT_HOME": str(place.folder / "prefect"), "DAGSTER_HOME": str(place.scratch("dagster"))}
+    ours = {"PYTHONPATH": str(ROOT)} if case.peer == peers.OURS else {}
+    return {**kept, **SILENT, **homes, **ours}
 
 
-def measure(case: str, folder: Path, rows: int, url: str) -> None:
-    """Time one call in this process and print what it took."""
-    call, moved = prepare(case, folder, rows, url)
-    started = time.perf_counter()
-    call()
-    seconds = (time.perf_counter() - started) * rows / moved
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"case": case, "seconds": seconds, "peak_mb": peak, "scaled": moved != rows}))
-
-
-def run_case(case: str, folder: Path, rows: int, url: str) -> dict[str, object]:
-    command = [sys.executable, __file__, "--case", case, "--folder", str(folder), "--rows", str(rows)]
-    done = subprocess.run(command, env={**os.environ, "BENCH_URL": url}, capture_output=True, text=True)
+def measured(section: str, row: Row, case: Case, place: Place) -> dict[str, Any]:
+    """What the case told of itself; {"error": ...} when it failed."""
+    if case.command is not None:
+        return _commanded(case, place)
+    script = [str(peers.python_of(case.peer)), str(ROOT / "benchmarks" / "measure.py"), section, row.name, case.who]
+    told = json.dumps({**asdict(place), "folder": str(place.folder)})
+    try:
+        done = subprocess.run(
+            script, input=told, capture_output=True, text=True, timeout=LONGEST, env=environment(place, case)
+        )
+    except subprocess.TimeoutExpired:
+        return {"error": f"took more than {LONGEST} s"}
     if done.returncode:
-        sys.exit(f"{case} failed:\n{done.stderr}")
+        return {"error": _last_words(done.stderr)}
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def run_all(rows: int, rounds: int, folder: Path) -> list[dict[str, object]]:
+def _last_words(said: str) -> str:
+    return " ".join(said.strip().splitlines()[-3:])[-300:] or "it failed and said nothing"
+
+
+def _commanded(case: Case, place: Place) -> dict[str, Any]:
+    """A command from start to end, once untimed and once timed."""
+    assert case.command is not None
+    word, *rest = case.command
+    command = [str(peers.python_of(case.peer) if word == "python" else peers.command_of(case.peer)), *rest]
+    folder, variables = place.scratch("cwd"), environment(place, case)
+    for _ in range(2):
+        started = time.perf_counter()
+        done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=variables, timeout=LONGEST)
+        seconds = time.perf_counter() - started
+        if done.returncode:
+            return {"error": _last_words(done.stderr)}
+    return {"seconds": [seconds], "peak_mb": None, "part": None}
+
+
+def taken(row: Row, section: str, place: Place, rounds: int | None) -> dict[str, report.Timed]:
+    """All rounds of a row."""
+    timed = {case.who: report.Timed() for case in row.cases if peers.present(case.peer)}
+    cases = [case for case in row.cases if case.who in timed]
+    started = time.monotonic()
+    for turn in range(rounds or row.rounds):
+        if turn >= 3 and time.monotonic() - started > ENOUGH:
+            break
+        first = turn % len(cases) if cases else 0
+        for case in cases[first:] + cases[:first]:
+            one = timed[case.who]
+            if one.error is None and turn < (case.turns or turn + 1):
+                _note(one, _turn(section, row, case, place, turn))
+    for who, one in timed.items():
+        if one.error:
+            print(f"  {row.name}, {who}: {one.error}", file=sys.stderr)
+    return timed
+
+
+def _turn(section: str, row: Row, case: Case, place: Place, turn: int) -> dict[str, Any]:
+    os.sync()  # what another wrote is not to be written out during this turn
+    if row.server:
+        _checkpoint(place.url)
+    at = Place(place.folder, place.rows, place.url, turn, place.quick)
+    return measured(section, row, case, at)
+
+
+def _note(one: report.Timed, told: dict[str, Any]) -> None:
+    one.error = told.get("error")
+    if one.error is None:
+        one.seconds.append(report.statistics.median(told["seconds"]))
+        one.part = told["part"]
+        if told["peak_mb"] is not None:
+            one.peak_mb.append(told["peak_mb"])
+
+
+# --------------------------------------------------------------------------- the run
+
+
+@contextmanager
+def server(folder: Path, given: str, *, needed: bool) -> Iterator[str]:
+    """The address of a PostgreSQL: the one given, or one of this run's own."""
+    if given or not needed:
+        yield given
+        return
     from framework.workspace import Workspace
 
-    server = Workspace(folder).server()
-    url = server.url()
-    times: dict[str, list[float]] = {}
-    peaks: dict[str, float] = {}
-    scaled: set[str] = set()
+    own = Workspace(folder).server()
     try:
-        cases = list(dict.fromkeys(case for pair in WORK.values() for case in pair))
-        for turn in range(rounds):
-            for case in cases:
-                told = run_case(case, folder, rows, url)
-                times.setdefault(case, []).append(float(str(told["seconds"])))
-                peaks[case] = max(peaks.get(case, 0.0), float(str(told["peak_mb"])))
-                if told["scaled"]:
-                    scaled.add(case)
-            print(f"round {turn + 1} of {rounds}", file=sys.stderr)
+        yield str(own.url())
     finally:
-        server.stop()
-    report: list[dict[str, object]] = []
-    for work, (ours, theirs) in WORK.items():
-        mine, other = statistics.median(times[ours]), statistics.median(times[theirs])
-        report.append(
-            {
-                "work": work,
-                "millpond_s": round(mine, 3),
-                "pandas_s": round(other, 3),
-                "times_faster": round(other / mine, 2),
-                "millpond_peak_mb": round(peaks[ours]),
-                "pandas_peak_mb": round(peaks[theirs]),
-                "note": f"pandas scaled from {SQL_ROWS:,} rows" if theirs in scaled else "",
-            }
-        )
-    return report
+        own.stop()
 
 
-def show(report: list[dict[str, object]], rows: int, rounds: int) -> None:
-    import pandas
-    import pyarrow
+def _checkpoint(url: str) -> None:
+    import psycopg
 
-    cores = os.cpu_count()
-    print(f"prices, {rows:,} rows x 7; median of {rounds}; {cores} cores; Python {platform.python_version()},", end=" ")
-    print(f"pandas {pandas.__version__}, pyarrow {pyarrow.__version__}")
-    print(f"{'':22}{'millpond':>10}{'pandas':>10}{'faster':>9}{'memory':>16}")
-    for row in report:
-        peak = f"{row['millpond_peak_mb']} / {row['pandas_peak_mb']} MB"
-        note = f"  {row['note']}" if row["note"] else ""
-        print(
-            f"{row['work']:22}{row['millpond_s']:>8} s{row['pandas_s']:>8} s{row['times_faster']:>8}x{peak:>16}{note}"
-        )
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CHECKPOINT")
+
+
+def about(place: Place, url: str) -> dict[str, Any]:
+    """What the figures depend on."""
+    from importlib.metadata import version
+
+    told = {
+        "when": datetime.now(UTC).isoformat(timespec="minutes"),
+        "rows": place.rows,
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("pandas", "pyarrow")},
+        "peers": {
+            name: " ".join(wanted) if peers.present(name) else "absent" for name, wanted in peers.required().items()
+        },
+    }
+    if url:
+        import psycopg
+
+        with psycopg.connect(url) as connection:
+            told["postgresql"] = str(connection.execute("SHOW server_version").fetchone()[0])
+    return told
+
+
+def headline(told: dict[str, Any]) -> str:
+    server = f", PostgreSQL {told['postgresql']}" if "postgresql" in told else ""
+    return (
+        f"{told['rows']:,} rows; {told['cores']} cores; Python {told['python']}, pandas {told['pandas']},"
+        f" pyarrow {told['pyarrow']}{server}"
+    )
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--only", default="", help="rows whose names begin so, by comma: csv,postgres_save")
+    parser.add_argument("--rows", type=int, help=f"of prices; {ROWS:,} unless given, {QUICK_ROWS:,} with --quick")
+    parser.add_argument("--rounds", type=int, help="of every row, instead of its own number")
+    parser.add_argument("--quick", action="store_true", help="few rows, two rounds: to try it out")
+    parser.add_argument("--json", type=Path, help="write all figures there")
+    parser.add_argument("--page", type=Path, help="put the table of ratios into that page")
+    parser.add_argument("--url", default="", help="a PostgreSQL to use instead of an embedded one")
+    parser.add_argument("--folder", type=Path, help="where to work; a temporary folder unless given")
+    given = parser.parse_args()
+    given.rows = (given.rows or (QUICK_ROWS if given.quick else ROWS)) // data.SYMBOLS * data.SYMBOLS
+    given.rounds = given.rounds or (2 if given.quick else None)
+    if given.rows < 20 * data.SYMBOLS:
+        parser.error(f"--rows is at least {20 * data.SYMBOLS}")
+    return given
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rows", type=int, default=2_000_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=Path, help="also write the report there")
-    parser.add_argument("--case", help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.case:
-        measure(given.case, given.folder, given.rows, os.environ["BENCH_URL"])
-        return
-    folder = Path(tempfile.mkdtemp(prefix="millpond-bench-"))
-    (folder / "millpond.yaml").write_text("settings:\n  FS_DATA: ./data\n")
+    given = arguments()
+    chosen = picked(given.only)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the server is to be stopped all the same
+    folder = Path(tempfile.mkdtemp(prefix="millpond-bench-", dir=given.folder))
     try:
-        report = run_all(given.rows, given.rounds, folder)
+        failed = run(given, chosen, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    show(report, given.rows, given.rounds)
+    sys.exit(1 if failed else 0)
+
+
+def run(given: argparse.Namespace, chosen: dict[str, list[Row]], folder: Path) -> list[str]:
+    """Measure, show, write; the rows that ours did not finish."""
+    began = time.monotonic()
+    data.make(folder, given.rows)
+    found: list[report.Line] = []
+    results: dict[str, dict[str, report.Timed]] = {}
+    needed = any(row.server for rows in chosen.values() for row in rows)
+    with server(folder, given.url, needed=needed) as url:
+        place = Place(folder, given.rows, url, 0, given.quick)
+        told = about(place, url)
+        for section, rows in chosen.items():
+            for row in rows:
+                print(f"{row.title} ...", file=sys.stderr, flush=True)
+                results[row.name] = taken(row, section, place, given.rounds)
+                found += report.lines(row, results[row.name], place)
+    told["seconds"] = round(time.monotonic() - began)
+    print(headline(told), report.text(found), sep="\n\n")
+    for peer, what in told["peers"].items():
+        if what == "absent":
+            print(f"{peer} is absent")
     if given.json:
-        given.json.write_text(json.dumps(report, indent=1))
+        given.json.write_text(json.dumps(report.as_json(results, found, told), indent=1))
+    if given.page:
+        report.put_into(given.page, report.markdown(found, headline(told)))
+    return [name for name, timed in results.items() if not timed[peers.OURS].seconds]
 
 
 if __name__ == "__main__":

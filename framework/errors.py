@@ -10,6 +10,7 @@ BaseFrameworkException
 │   ├── DatasetNameError        a name that no store may hold                   (ValueError)   20
 │   ├── DatasetNotFoundError    no dataset of that name   (KeyError, FileNotFoundError)        20
 │   ├── ColumnNotFoundError     no column of that name                          (KeyError)     20
+│   ├── DatasetExistsError      a dataset of that name is there already      (FileExistsError)  20
 │   ├── BackupNotFoundError     no backup of that id or dataset                 (KeyError)     20
 │   ├── FormatError             a file's content is not what its format demands (ValueError)
 │   ├── FidelityError           the store cannot hold these values exactly      (TypeError)
@@ -19,6 +20,7 @@ BaseFrameworkException
 │   ├── LockedError             another writer holds the dataset                               50
 │   ├── StorageError            the disk or the server refused                  (OSError)
 │   │   └── UnavailableError    the server cannot be reached
+│   │       └── OutcomeUnknownError  it went away while it committed; holds the save's id
 │   └── FetchError              a site could not be read
 │       ├── BlockedError        the site refuses us
 │       └── PageError           the page is not the page that was asked for
@@ -132,6 +134,12 @@ class ColumnNotFoundError(DataException, KeyError):
     exit_code = 20
 
 
+class DatasetExistsError(DataException, FileExistsError):
+    """A dataset of that name is there already; nothing was changed."""
+
+    exit_code = 20
+
+
 class BackupNotFoundError(DataException, KeyError):
     """No backup of that id, or none of that dataset."""
 
@@ -182,6 +190,20 @@ class StorageError(DataException, OSError):
 
 class UnavailableError(StorageError):
     """The server cannot be reached."""
+
+
+class OutcomeUnknownError(UnavailableError):
+    """The server went away while it committed: the save is whole or has not happened.
+
+    Attributes
+    ----------
+    save_id : str or None
+        The same save with `save_id=` this one adds nothing if it has happened.
+    """
+
+    def __init__(self, message: str = "", *, save_id: str | None = None, **context: Any) -> None:
+        super().__init__(message, **context)
+        self.save_id = save_id
 
 
 class FetchError(DataException):

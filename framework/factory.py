@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import inspect
 import logging
+from pathlib import Path
 from typing import Any, cast
 
 from framework import registry
@@ -12,7 +13,7 @@ from framework.errors import OptionError, UnknownNameError, known_names
 from framework.interfaces import ICalculator, IDataBackup, IDataSaver, IDataSource, IScraper
 from framework.settings import Settings, as_settings
 from framework.store import Store
-from framework.vault import Vault
+from framework.vault import LocalPlace, Place, RemotePlace, Vault
 
 
 class DataFactory:
@@ -76,8 +77,20 @@ class DataFactory:
         entry = self._find(type, role)
         store = cast(Store, entry.load()(self.settings, name=name, logger=self.logger, **options))
         if "backup" in entry.roles:
-            store.vault = Vault(store, self.settings.backup_folder, logger=self.logger)
+            store.vault = self._vault(store)
         return store
+
+    def _vault(self, store: Store) -> Vault:
+        settings, where = self.settings, self.settings.backup_place
+        place: Place = (
+            LocalPlace(where)
+            if isinstance(where, Path)
+            else RemotePlace(where, options=settings.backup_options, scratch=settings.own_folder / "vault")
+        )
+        return Vault(store, place, keep=settings.BACKUP_KEEP, stores=self._saver, logger=self.logger)
+
+    def _saver(self, name: str) -> Store:
+        return self.create_store(name, role="saver")
 
     def _find(self, type: str, role: str) -> registry.Entry:
         known = [*registry.named("store", role), *self.settings.stores]

@@ -8,20 +8,23 @@ import os
 import re
 import secrets
 import stat
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from framework.errors import BaseFrameworkException, DatasetNameError, IntegrityError, LockedError, StorageError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
     from filelock import BaseFileLock
 
 LONGEST_NAME = 200
 LONGEST_FILE = 200  # bytes of one segment: 255 less what temporary files and suffixes add
 _SEGMENT = re.compile(r"[\w.\- ]+")
-CHUNK = 1 << 20
+CHUNK = 1 << 20  # bytes that are read, and summed up, at a time
 
 
 # --------------------------------------------------------------------------- names
@@ -73,11 +76,12 @@ def _fault(name: str) -> str | None:
 
 def under(root: Path, relative: str) -> Path:
     """The path of `relative` under `root`; DatasetNameError if a link on the way leads elsewhere."""
-    base = root.resolve()
-    path = base / relative
-    if path.is_symlink() or path.parent.resolve() != path.parent:
-        raise DatasetNameError(f"{relative!r} is reached through a link, which is refused.", resource=relative)
-    return path
+    path = os.path.realpath(root)
+    for part in relative.split("/"):
+        path = os.path.join(path, part)
+        if part == ".." or os.path.islink(path):
+            raise DatasetNameError(f"{relative!r} is reached through a link, which is refused.", resource=relative)
+    return Path(path)
 
 
 # --------------------------------------------------------------------------- writing
@@ -100,21 +104,72 @@ def storage_errors(what: str) -> Iterator[None]:
 
 
 class HashingWriter:
-    """A binary sink that counts and hashes what passes, so that what lies on the disk can be held against it."""
+    """A binary sink that counts and sums up what passes, so that what lies on the disk can be held against it.
 
-    def __init__(self, sink: BinaryIO) -> None:
+    Large blocks are summed up by a thread of its own while the next is made. Without `digest` there is no `sha256`.
+    """
+
+    def __init__(self, sink: BinaryIO, *, digest: bool = True) -> None:
         self._sink = sink
-        self.hash = hashlib.sha256()
-        self.size = 0
+        self._hash = hashlib.sha256() if digest else None
+        self._blocks: list[int] = []
+        self._crc = self._filled = self.size = 0
+        self._worker: ThreadPoolExecutor | None = None
+        self._summing: Future[None] | None = None
         self.closed = False
 
-    def write(self, data: bytes) -> int:
-        view = memoryview(data).cast("B") if not isinstance(data, bytes) else memoryview(data)
-        self.hash.update(view)
+    def write(self, data: Any) -> int:
+        view = memoryview(data if isinstance(data, bytes) else bytes(data))  # which nobody changes meanwhile
+        self._wait()
+        if len(view) < CHUNK // 16:
+            self._sum(view)
+        else:
+            self._summing = self.aside(self._sum, view)
         self.size += len(view)
+        written = len(view)
         while view:  # an unbuffered file may take less than it was given
             view = view[self._sink.write(view) :]
-        return len(data)
+        return written
+
+    def _sum(self, view: memoryview) -> None:
+        if self._hash is not None:
+            self._hash.update(view)
+        while view:
+            part = view[: CHUNK - self._filled]
+            self._crc, self._filled = zlib.crc32(part, self._crc), self._filled + len(part)
+            view = view[len(part) :]
+            if self._filled == CHUNK:
+                self._blocks.append(self._crc)
+                self._crc = self._filled = 0
+
+    def _wait(self) -> None:
+        if self._summing is not None:
+            self._summing.result()
+            self._summing = None
+
+    def aside(self, work: Callable[..., None], *arguments: Any) -> Future[None]:
+        """Let the thread do it after what it does."""
+        self._worker = self._worker or _one_thread()
+        return self._worker.submit(work, *arguments)
+
+    @property
+    def sha256(self) -> str:
+        """Hex digest of all that was written."""
+        self._wait()
+        assert self._hash is not None
+        return self._hash.hexdigest()
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """CRC32 of each `CHUNK` of it."""
+        self._wait()
+        return (*self._blocks, self._crc) if self._filled else tuple(self._blocks)
+
+    def finish(self) -> None:
+        """Let go of the thread."""
+        if self._worker is not None:
+            self._worker.shutdown()
+            self._worker = None
 
     def tell(self) -> int:
         return self.size
@@ -135,8 +190,16 @@ class HashingWriter:
         return False
 
 
+def _one_thread() -> ThreadPoolExecutor:
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(1)
+
+
 @contextmanager
-def replacing(path: Path, *, verify: Callable[[Path], None] | None = None) -> Iterator[HashingWriter]:
+def replacing(
+    path: Path, *, verify: Callable[[Path], None] | None = None, digest: bool = True
+) -> Iterator[HashingWriter]:
     """Write beside `path`; on leaving without an error: sync, read back, `verify`, rename, sync the folder.
 
     On an error, or if the process dies, what was at `path` is as it was. What a dead writer left beside it is removed
@@ -149,10 +212,12 @@ def replacing(path: Path, *, verify: Callable[[Path], None] | None = None) -> It
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)  # the umask holds
     try:
         with open(descriptor, "wb", buffering=0) as sink:
-            writer = HashingWriter(sink)
-            yield writer
-            os.fsync(sink.fileno())
-        _check_bytes(beside, writer)
+            writer = HashingWriter(sink, digest=digest)
+            try:
+                yield writer
+                _synced(sink.fileno(), beside, writer)
+            finally:
+                writer.finish()
         if verify is not None:
             verify(beside)
         os.rename(beside, path)
@@ -163,8 +228,21 @@ def replacing(path: Path, *, verify: Callable[[Path], None] | None = None) -> It
     sync_folder(path.parent)
 
 
+def _synced(descriptor: int, path: Path, written: HashingWriter) -> None:
+    """Make the bytes durable and read them back, a large file's both at once."""
+    if written.size < 4 * CHUNK:
+        os.fsync(descriptor)
+        _check_bytes(path, written)
+        return
+    checking = written.aside(_check_bytes, path, written)
+    os.fsync(descriptor)
+    checking.result()
+
+
 def _check_bytes(path: Path, written: HashingWriter) -> None:
-    if path.stat().st_size != written.size or sha256(path) != written.hash.hexdigest():
+    with open(path, "rb") as file:
+        there = tuple(zlib.crc32(block) for block in iter(lambda: file.read(CHUNK), b""))
+    if path.stat().st_size != written.size or there != written.blocks:
         raise IntegrityError(
             f"{path.parent.name}: the bytes on the disk are not those that were written.",
             cure="Check the disk; what was there before is untouched.",
@@ -185,12 +263,12 @@ def copy_into(sink: HashingWriter, source: BinaryIO) -> None:
 
 def remove_leftovers(path: Path) -> None:
     """Remove what writers that died left beside `path`; the caller holds its lock."""
-    for left in path.parent.glob(f".{_escaped(path.name)}.????????.tmp"):
-        left.unlink(missing_ok=True)
-
-
-def _escaped(name: str) -> str:
-    return re.sub(r"([*?[])", r"[\1]", name)
+    before, after = f".{path.name}.", ".tmp"
+    length = len(before) + 8 + len(after)
+    with suppress(FileNotFoundError), os.scandir(path.parent) as entries:
+        for entry in entries:
+            if len(entry.name) == length and entry.name.startswith(before) and entry.name.endswith(after):
+                Path(entry.path).unlink(missing_ok=True)
 
 
 def make_folder(folder: Path) -> None:
@@ -232,7 +310,12 @@ def lock_for(path: Path) -> BaseFileLock:
 
     with storage_errors(f"the lock {path.name}"):
         make_folder(path.parent)
-    return FileLock(path, mode=0o666, thread_local=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)  # the umask holds
+        try:
+            mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+        finally:
+            os.close(descriptor)
+    return FileLock(path, mode=mode, thread_local=True)
 
 
 @contextmanager
@@ -252,4 +335,5 @@ def locked(lock: BaseFileLock, *, timeout: float, what: str) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
+        with storage_errors(f"the lock of {what}"):
+            lock.release()

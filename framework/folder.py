@@ -1,28 +1,29 @@
 """A store that is a folder with one file per dataset; the format is the subclass's.
 
-In the folder `x` and `x<suffix>` are one dataset. What is ours beside the data lies in `<folder>/.millpond/`.
+In the folder `x` and `x<suffix>` are one dataset. What is ours beside the data lies in `<folder>/.millpond/`. A folder
+of part files that another tool wrote (`formats/parts`) is a dataset too, which is only read.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import stat
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from framework.errors import DataException, FidelityError, FormatError, OptionError, StorageError
+from framework.errors import DataException, FidelityError, FormatError, SchemaError, StorageError
 from framework.files import (
     check_name,
     copy_into,
     is_name,
     lock_for,
     locked,
+    make_folder,
     remove,
     remove_leftovers,
     replacing,
@@ -30,13 +31,15 @@ from framework.files import (
     sync_folder,
     under,
 )
-from framework.interfaces import Description, Mode
-from framework.store import Export, Store
+from framework.interfaces import Description
+from framework.store import Export, Save, Store, exported
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from framework.schema import FrameSchema
+    from framework.schema import FrameSchema, Selection
+
+    Pieces = tuple[FrameSchema, Iterable[pa.Table]]
 
 OWN = ".millpond"
 
@@ -48,6 +51,7 @@ class Saved:
     rows: int
     saved_at: datetime | None = None
     version: int | None = None
+    save_ids: tuple[str, ...] = ()
 
 
 class FolderStore(Store):
@@ -63,20 +67,34 @@ class FolderStore(Store):
         """Where the files lie, absolute."""
 
     @abstractmethod
-    def _read_file(self, path: Path, name: str, columns: Sequence[Any] | None) -> tuple[pa.Table, FrameSchema]:
-        """The table and schema of one file."""
+    def _read_file(self, path: Path, name: str, selection: Selection) -> tuple[pa.Table, FrameSchema]:
+        """What the selection needs of one file."""
 
     @abstractmethod
     def _write_file(self, path: Path, name: str, table: pa.Table, schema: FrameSchema, saved: Saved) -> None:
         """Put the file there, atomically and verified."""
 
     @abstractmethod
-    def _version(self, path: Path) -> int | None:
-        """The version on record; None where there is none, or none that can be read: a broken file can be replaced."""
-
-    @abstractmethod
     def _saved(self, path: Path, name: str) -> tuple[Saved, FrameSchema]:
         """What is on record of the file."""
+
+    def _before(self, path: Path) -> Saved | None:
+        """What is on record of the file; None where there is none, or none that can be read, which can be replaced."""
+        try:
+            return self._saved(path, path.stem)[0]
+        except (FormatError, FidelityError, SchemaError):
+            return None
+
+    @contextmanager
+    def _scan_file(self, path: Path, name: str, selection: Selection) -> Iterator[Pieces]:
+        """As `_read_file`, in pieces, of the file as it is when it is opened. A format that can reads bit by bit."""
+        table, schema = self._read_file(path, name, selection)
+        yield schema, [table]
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """All that its files may end in."""
+        return (self.suffix,)
 
     # ------------------------------------------------------------------ names
 
@@ -86,31 +104,46 @@ class FolderStore(Store):
 
     def canonical(self, name: str) -> str:
         check_name(name)
-        short = name.removesuffix(self.suffix)
+        short = self._short(name)
         check_name(short)
-        return name if short.endswith(self.suffix) else short  # x.csv.csv is a file of its own beside x.csv
+        return name if short.endswith(self.suffixes) else short  # x.csv.csv is a file of its own beside x.csv
+
+    def _short(self, name: str) -> str:
+        return next((name.removesuffix(suffix) for suffix in self.suffixes if name.endswith(suffix)), name)
+
+    def ending(self, path: Path) -> str:
+        """Which of its suffixes a file has."""
+        return max((suffix for suffix in self.suffixes if path.name.endswith(suffix)), key=len)
 
     def path(self, name: str) -> Path:
         """The file of a canonical name; DatasetNameError when a link leads out of the folder."""
-        file = name if name.endswith(self.suffix) else name + self.suffix
-        return under(self.folder, file)
+        return under(self.folder, name if name.endswith(self.suffixes) else name + self.suffix)
 
     def exists(self, name: str) -> bool:
         return self.path(name).is_file()
 
     def list_sources(self) -> list[str]:
-        names = []
+        names = set()
         settings = self.settings
         others = {settings.data_folder, settings.temp_folder, settings.backup_folder} - {self.folder}
         for folder, folders, files in os.walk(self.folder):
+            inside = Path(folder).relative_to(self.folder).as_posix()
+            if inside != "." and self._is_dataset(inside, files):
+                names.add(inside)
+                folders.clear()
+                continue
             folders[:] = [sub for sub in folders if not sub.startswith(".") and Path(folder, sub) not in others]
-            inside = Path(folder).relative_to(self.folder)
             for file in files:
-                full = (inside / file).as_posix()
-                short = full.removesuffix(self.suffix)
-                if short != full and is_name(full) and is_name(short) and _is_regular(os.path.join(folder, file)):
-                    names.append(full if short.endswith(self.suffix) else short)
+                full = file if inside == "." else f"{inside}/{file}"
+                short = self._short(full)
+                name = full if short.endswith(self.suffixes) else short
+                if short != full and is_name(name) and is_name(short) and _is_regular(os.path.join(folder, file)):
+                    names.add(name)
         return sorted(names)
+
+    def _is_dataset(self, folder: str, files: Sequence[str]) -> bool:
+        """Whether a folder in which these files lie is itself a dataset."""
+        return False
 
     # ------------------------------------------------------------------ the contract
 
@@ -119,9 +152,14 @@ class FolderStore(Store):
             lock = lock_for(under(self.folder, f"{OWN}/locks/{name}{self.suffix}.lock"))
         return locked(lock, timeout=timeout, what=f"{self.name}:{name}")
 
-    def _read(self, name: str, columns: Sequence[Any] | None) -> tuple[pa.Table, FrameSchema]:
+    def _read(self, name: str, selection: Selection) -> tuple[pa.Table, FrameSchema]:
         with self._found(name) as path:
-            return self._read_file(path, name, columns)
+            return self._read_file(path, name, selection)
+
+    @contextmanager
+    def _scan(self, name: str, selection: Selection) -> Iterator[Pieces]:
+        with self._found(name) as path, self._scan_file(path, name, selection) as pieces:
+            yield pieces
 
     @contextmanager
     def _found(self, name: str) -> Iterator[Path]:
@@ -137,29 +175,37 @@ class FolderStore(Store):
                     raise
                 raise self.unknown(name) from None
 
-    def _write(
-        self, name: str, table: pa.Table, schema: FrameSchema, *, mode: Mode, keys: Sequence[Any] | None
-    ) -> None:
-        from framework.schema import append
-
-        if mode == "upsert":
-            raise OptionError(
-                f"The {self.name} store has no mode='upsert' yet.",
-                cure="Use a postgres store, or read, change and replace.",
-            )
+    def _write(self, name: str, table: pa.Table, schema: FrameSchema, save: Save) -> None:
         path = self.path(name)
         with storage_errors(f"{self.name}:{name}"):
-            there = path.is_file()
-            if mode == "append" and there:
-                table, schema = append(self._read_file(path, name, None), (table, schema), f"{self.name}:{name}")
-            version = (self._version(path) or 0) + 1 if there else 1
-            self._write_file(path, name, table, schema, Saved(table.num_rows, datetime.now(UTC), version))
+            table, schema = self._merged(name, table, schema, save)
+            before = (self._before(path) if path.is_file() else None) or Saved(0)
+            saved = Saved(table.num_rows, datetime.now(UTC), (before.version or 0) + 1, save.ids(before.save_ids))
+            self._write_file(path, name, table, schema, saved)
+
+    def _save_ids(self, name: str) -> tuple[str, ...]:
+        path = self.path(name)
+        before = self._before(path) if path.is_file() else None
+        return before.save_ids if before else ()
 
     def _delete(self, name: str) -> None:
         path = self.path(name)
         with storage_errors(f"{self.name}:{name}"):
             remove_leftovers(path)
             remove(path)
+
+    def _rename(self, old: str, new: str) -> None:
+        source, target = self.path(old), self.path(new)
+        with storage_errors(f"{self.name}:{new}"):
+            make_folder(target.parent)
+            remove_leftovers(source)
+            self._move_file(source, target)
+
+    def _move_file(self, source: Path, target: Path) -> None:
+        os.rename(source, target)
+        sync_folder(target.parent)
+        if source.parent != target.parent:
+            sync_folder(source.parent)
 
     def describe(self, name: str) -> Description:
         name = self.canonical(name)
@@ -178,81 +224,48 @@ class FolderStore(Store):
     # ------------------------------------------------------------------ backup: the original bytes
 
     def export(self, name: str, folder: Path, *, unread: bool = False) -> Export:
-        from framework.schema import fingerprint
+        from framework.schema import ALL
 
-        copy = folder / f"data{self.suffix}"
         with self._found(name) as path:
+            media = self.ending(path)
+            copy = folder / f"data{media}"
             self._copy(path, copy)
             try:  # the copy is read, so that what is kept is known to be readable
                 saved, _ = self._saved(copy, name)
-                table, schema = self._read_file(copy, name, None)
-            except DataException:
-                if not unread:
-                    raise
-                return Export(self.suffix, None, "", "", None)
-        return Export(self.suffix, table.num_rows, fingerprint(table, schema), schema.dumps(), saved.version)
+                return exported(media, *self._read_file(copy, name, ALL), saved.version, saved.save_ids)
+            except DataException as error:
+                if unread:
+                    return Export(media, None, "", "", None)
+                error.message = error.message.replace(copy.name, path.name)
+                raise self._no_backup(name, error) from error.__cause__
 
     def _copy(self, path: Path, copy: Path) -> None:
         """Copy one snapshot of the file, with what is on record of it."""
         with open(path, "rb") as source:
             copy_synced(source, copy)
 
-    def adopt(self, name: str, folder: Path, media: str) -> None:
-        if media != self.suffix:  # a backup of another kind of store
-            super().adopt(name, folder, media)
+    def adopt(self, name: str, folder: Path, media: str, save_ids: tuple[str, ...] = ()) -> None:
+        if media not in self.suffixes:  # a backup of another kind of store
+            super().adopt(name, folder, media, save_ids)
             return
-        path = self.path(name)
         with storage_errors(f"{self.name}:{name}"):
-            self._adopt_file(folder / f"data{self.suffix}", path, name)
+            self._adopt_file(folder / f"data{media}", name)
 
-    def _adopt_file(self, kept: Path, path: Path, name: str) -> None:
-        with open(kept, "rb") as source, replacing(path) as sink:
+    def kept(self, name: str, folder: Path, media: str) -> tuple[pa.Table, FrameSchema]:
+        from framework.schema import ALL
+
+        if media not in self.suffixes:
+            return super().kept(name, folder, media)
+        with storage_errors(f"the backup of {self.name}:{name}"):
+            return self._read_file(folder / f"data{media}", name, ALL)
+
+    def _adopt_file(self, kept: Path, name: str) -> None:
+        with open(kept, "rb") as source, replacing(self.path(name)) as sink:
             copy_into(sink, source)
 
 
-class ParquetFolder(FolderStore):
-    """One Parquet file per dataset; what is on record lies in its footer."""
-
-    suffix = ".parquet"
-
-    def _read_file(self, path: Path, name: str, columns: Sequence[Any] | None) -> tuple[pa.Table, FrameSchema]:
-        from framework.formats.parquet import read_parquet
-
-        return read_parquet(path, columns)
-
-    def _write_file(self, path: Path, name: str, table: pa.Table, schema: FrameSchema, saved: Saved) -> None:
-        from framework.formats.parquet import write_parquet
-
-        notes = {"version": str(saved.version or 1)}
-        if saved.saved_at is not None:
-            notes["saved_at"] = saved.saved_at.isoformat()
-        write_parquet(path, table, schema, notes)
-
-    def _version(self, path: Path) -> int | None:
-        try:
-            return self._saved(path, path.stem)[0].version
-        except (FormatError, FidelityError):
-            return None
-
-    def _saved(self, path: Path, name: str) -> tuple[Saved, FrameSchema]:
-        from framework.formats.parquet import read_footer
-
-        footer, schema = read_footer(path)
-        notes = footer.metadata or {}
-        when, version = notes.get(b"millpond.saved_at"), notes.get(b"millpond.version")
-        rows = footer.num_rows if schema.fields else schema.range_rows
-        try:
-            saved_at = datetime.fromisoformat(when.decode()) if when else None
-            return Saved(rows, saved_at, int(version) if version else None), schema
-        except ValueError as error:
-            raise FormatError(f"The notes in the footer of {path.name} are damaged: {error}.") from error
-
-
 def _is_regular(path: str) -> bool:
-    try:
-        return stat.S_ISREG(os.lstat(path).st_mode)
-    except FileNotFoundError:
-        return False  # it was there a moment ago
+    return os.path.isfile(path) and not os.path.islink(path)
 
 
 def is_backup(folder: Path) -> bool:

@@ -13,7 +13,7 @@ The words of the contract, the same in every store:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
@@ -165,6 +165,18 @@ class Deletes(Protocol):
 
 
 @runtime_checkable
+class Renames(Protocol):
+    def rename_data(self, old: str, new: str) -> bool:
+        """Moved when it returns True; DatasetExistsError if there is one called `new`."""
+
+
+@runtime_checkable
+class Iterates(Protocol):
+    def iter_data(self, source: str, *, chunk_rows: int = ...) -> Iterator[pd.DataFrame]:
+        """The rows of `get_data` in frames of `chunk_rows`, of one snapshot, in memory that does not grow with them."""
+
+
+@runtime_checkable
 class Restores(Protocol):
     def list_backups(self, source: str | None = None) -> list[BackupRecord]:
         """Finished backups, newest last."""
@@ -172,5 +184,5 @@ class Restores(Protocol):
     def verify_backup(self, backup_id: str) -> bool:
         """True if it can be restored byte for byte; raises otherwise."""
 
-    def restore_data(self, source: str, backup_id: str | None = None) -> bool:
+    def restore_data(self, source: str, backup_id: str | None = None, *, into: str | None = None) -> bool:
         """Put the backup (the newest if none is named) in the dataset's place; what was there is backed up first."""

@@ -243,7 +243,7 @@ def stores_in(value: Any, origin: str) -> Stores:
     return Stores({name: dict(instance) for name, instance in value.items()}, {(name,): origin for name in value})
 
 
-_SECRET_KEY = re.compile(r"pass|pwd|secret|token|api_?key|credential", re.IGNORECASE)
+_SECRET_KEY = re.compile(r"pass|pwd|secret|token|api_?key|credential|(^|_)key$", re.IGNORECASE)
 
 
 def secrets_in(stores: Stores) -> list[str]:

@@ -64,12 +64,19 @@ def _pattern(form: str) -> str:
 
 def redact(text: str) -> str:
     """The text with every registered secret, every password in a URL and every `password=...` masked."""
-    known = _known
-    if known is not None:
-        text = known.sub(MASK, text)
+    spans: list[tuple[int, int]] = []  # of the text as it was, for what one rule masks must not hide from another
+    if _known is not None:
+        spans += [match.span() for match in _known.finditer(text)]
     if "://" in text:
-        text = _USERINFO.sub(rf"\g<before>{MASK}", text)
-    return _PARAMETER.sub(rf"\g<before>{MASK}", text) if "=" in text else text
+        spans += [match.span("secret") for match in _USERINFO.finditer(text)]
+    if "=" in text:
+        spans += [match.span("secret") for match in _PARAMETER.finditer(text)]
+    shown, end = [], 0
+    for start, stop in sorted(spans):
+        if start >= end:
+            shown += [text[end:start], MASK]
+        end = max(end, stop)
+    return "".join([*shown, text[end:]])
 
 
 def redacted(url: str) -> str:

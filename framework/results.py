@@ -34,6 +34,9 @@ class Outcome(Enum):
 
 def exit_code_of(error: BaseException) -> int:
     """The exit code that an error stands for."""
+    if isinstance(error, PartialFailure) and error.report:
+        locked_out = all(result.exit_code == Outcome.CANCELLED.exit_code for result in error.report)
+        return Outcome.CANCELLED.exit_code if locked_out else error.exit_code  # nothing was run
     if isinstance(error, BaseFrameworkException):
         return error.exit_code
     if isinstance(error, KeyboardInterrupt):

@@ -7,14 +7,15 @@ a passed object lacks comes from the layers below it.
 from __future__ import annotations
 
 import copy
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
-from urllib.parse import quote, urlsplit
+from typing import Any, NoReturn
+from urllib.parse import quote
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from framework.errors import SettingError, known_names
 from framework.layers import (
@@ -33,61 +34,21 @@ from framework.layers import (
     stores_in,
 )
 from framework.redact import MASK, redact, redacted, register_secret
+from framework.setting_kinds import (
+    Address,
+    Count,
+    Folder,
+    Host,
+    Options,
+    Place,
+    Port,
+    Seconds,
+    Secret,
+    Site,
+    Text,
+)
 
 __all__ = ["Database", "Settings", "as_settings", "redacted", "require"]
-
-
-def _nothing_if_blank(value: Any) -> Any:
-    text = value.get_secret_value() if isinstance(value, SecretStr) else value
-    return None if isinstance(text, str) and not text.strip() else value
-
-
-def _path_text(value: Any) -> Any:
-    return os.fspath(value) if isinstance(value, os.PathLike) else value
-
-
-def _not_a_bool(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError
-    return value
-
-
-def _text(value: str) -> str:
-    if not value.strip() or "\0" in value:
-        raise ValueError
-    return value
-
-
-def _host(value: str | None) -> str | None:
-    if value is not None and any(bad in value for bad in ("://", "@", " ", "\0", "\n")):
-        raise ValueError
-    return value
-
-
-def _postgres_address(value: SecretStr | None) -> SecretStr | None:
-    if value is None:
-        return None
-    scheme, there, rest = value.get_secret_value().strip().partition("://")
-    if not there or scheme.partition("+")[0] not in ("postgresql", "postgres"):
-        raise ValueError
-    return SecretStr(f"postgresql://{rest}")  # libpq knows nothing of a driver such as `postgresql+psycopg`
-
-
-def _web_address(value: str) -> str:
-    parts = urlsplit(value.strip())
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query:
-        raise ValueError
-    return value.strip().rstrip("/")
-
-
-_Text = Annotated[str, AfterValidator(_text)]
-_Folder = Annotated[str, BeforeValidator(_path_text), AfterValidator(_text)]
-_Host = Annotated[str | None, BeforeValidator(_nothing_if_blank), AfterValidator(_host)]
-_Secret = Annotated[SecretStr | None, BeforeValidator(_nothing_if_blank)]
-_Address = Annotated[SecretStr | None, BeforeValidator(_nothing_if_blank), AfterValidator(_postgres_address)]
-_Site = Annotated[str, AfterValidator(_web_address)]
-_Port = Annotated[int, BeforeValidator(_not_a_bool), Field(ge=1, le=65535)]
-_Seconds = Annotated[float, BeforeValidator(_not_a_bool), Field(ge=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,21 +97,27 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    DB_SERVER: _Host = Field(None, description="a host name or socket folder, or nothing for the embedded PostgreSQL")
-    DB_NAME: _Text = Field("millpond", description="text")
-    DB_USER: _Text = Field("postgres", description="text")
-    secret_db_password: _Secret = Field(None, alias="DB_PASSWORD", description="text")
-    DB_PORT: _Port = Field(5432, description="a whole number from 1 to 65535")
-    secret_db_url: _Address = Field(None, alias="DB_URL", description="an address, postgresql://user@host:port/name")
-    DB_SCHEMA: _Text = Field("public", description="text")
-    FS_DATA: _Folder = Field("./data", description="a folder")
-    FS_TEMP: _Folder = Field("./temp", description="a folder")
-    FS_BACKUP: _Folder = Field("./backup", description="a folder")
-    ARCTIC_HOST: _Host = Field(None, description="a host name, or nothing for files under FS_DATA")
-    ARCTIC_LIBRARY: _Text = Field("millpond", description="text")
-    secret_arctic_uri: _Secret = Field(None, alias="ARCTIC_URI", description="text")
-    FINVIZ_BASE_URL: _Site = Field("https://finviz.com", description="http:// or https:// and a host, without a user")
-    LOCK_TIMEOUT: _Seconds = Field(30.0, description="seconds, 0 or more")
+    DB_SERVER: Host = Field(None, description="a host name or socket folder, or nothing for the embedded PostgreSQL")
+    DB_NAME: Text = Field("millpond", description="text")
+    DB_USER: Text = Field("postgres", description="text")
+    secret_db_password: Secret = Field(None, alias="DB_PASSWORD", description="text")
+    DB_PORT: Port = Field(5432, description="a whole number from 1 to 65535")
+    secret_db_url: Address = Field(None, alias="DB_URL", description="an address, postgresql://user@host:port/name")
+    DB_SCHEMA: Text = Field("public", description="text")
+    FS_DATA: Folder = Field("./data", description="a folder")
+    FS_TEMP: Folder = Field("./temp", description="a folder")
+    FS_BACKUP: Place = Field(
+        "./backup", description="a folder, or an address such as s3://bucket/folder without a password"
+    )
+    secret_backup_options: Options = Field(
+        None, alias="BACKUP_OPTIONS", description="names and values for the address in FS_BACKUP, or such as JSON"
+    )
+    BACKUP_KEEP: Count = Field(30, description="a whole number, 1 or more")
+    ARCTIC_HOST: Host = Field(None, description="a host name, or nothing for files under FS_DATA")
+    ARCTIC_LIBRARY: Text = Field("millpond", description="text")
+    secret_arctic_uri: Secret = Field(None, alias="ARCTIC_URI", description="text")
+    FINVIZ_BASE_URL: Site = Field("https://finviz.com", description="http:// or https:// and a host, without a user")
+    LOCK_TIMEOUT: Seconds = Field(30.0, description="seconds, 0 or more")
 
     _found: _Found
 
@@ -172,7 +139,8 @@ class Settings(BaseModel):
         if problem is not None:
             raise problem  # out here, so that no error with the values in it hangs on to this one
         self._found = found
-        for value in (self.DB_PASSWORD, self.DB_URL, self.ARCTIC_URI, *secrets_in(found.stores)):
+        given = secrets_in(Stores({"backup": self.backup_options}))
+        for value in (self.DB_PASSWORD, self.DB_URL, self.ARCTIC_URI, *secrets_in(found.stores), *given):
             register_secret(value)
 
     @property
@@ -186,6 +154,10 @@ class Settings(BaseModel):
     @property
     def ARCTIC_URI(self) -> str | None:
         return _plain(self.secret_arctic_uri)
+
+    @property
+    def BACKUP_OPTIONS(self) -> str | None:
+        return _plain(self.secret_backup_options)
 
     @property
     def workspace(self) -> Path:
@@ -206,8 +178,23 @@ class Settings(BaseModel):
         return self._folder(self.FS_TEMP)
 
     @property
+    def backup_place(self) -> Path | str:
+        """Where backups lie: a folder, absolute, or an address."""
+        scheme, there, rest = self.FS_BACKUP.partition("://")
+        if there and scheme not in ("file", "local"):
+            return self.FS_BACKUP
+        return self._folder(rest if there else self.FS_BACKUP)
+
+    @property
     def backup_folder(self) -> Path:
-        return self._folder(self.FS_BACKUP)
+        """The folder of backups; when they lie behind an address, the one where they are made before they go there."""
+        place = self.backup_place
+        return place if isinstance(place, Path) else self.own_folder / "vault"
+
+    @property
+    def backup_options(self) -> dict[str, Any]:
+        """What the file system behind the address in FS_BACKUP is given."""
+        return dict(json.loads(self.BACKUP_OPTIONS or "{}"))
 
     @property
     def own_folder(self) -> Path:
@@ -366,7 +353,7 @@ def _problem(error: ValidationError, said: Mapping[str, Said]) -> SettingError:
         expected, value = FIELDS[name].description, said[name].value
         shown = "" if name in SECRETS else f", not {redact(repr(value))[:80]}"
         problems.append(f"{name} ({said[name].origin}) must be {expected}{shown}.")
-        if isinstance(value, (int, float)) and name not in ("DB_PORT", "LOCK_TIMEOUT"):
+        if isinstance(value, (int, float)) and name not in ("DB_PORT", "LOCK_TIMEOUT", "BACKUP_KEEP"):
             cure = "Put the value in quotes."
     return SettingError(" ".join(problems), cure=cure, resource=next(iter(names)))
 

@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -19,14 +19,23 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from framework.errors import IntegrityError
-from framework.files import replace_bytes
+from framework.files import CHUNK, replace_bytes
 
 logger = logging.getLogger("millpond.sidecar")
+Read = Callable[[int], bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is known of one file."""
+    """What is known of one file.
+
+    Attributes
+    ----------
+    blocks : tuple of int
+        CRC32 of each `CHUNK` of its bytes.
+    instead : tuple of (name, size, mtime_ns, inode)
+        Files of the same dataset that it took the place of, in case one still lies there.
+    """
 
     size: int
     mtime_ns: int
@@ -39,6 +48,9 @@ class Record:
     delimiter: str
     encoding: str
     multiline: bool
+    save_ids: tuple[str, ...] = ()
+    blocks: tuple[int, ...] = ()
+    instead: tuple[tuple[str, int, int, int], ...] = ()
 
     @property
     def when(self) -> datetime:
@@ -62,7 +74,10 @@ def find(sidecar: Path, file: BinaryIO) -> Record | None:
     if not same_size:
         return None
     file.seek(0)
-    digest = hashlib.sha256(file.read()).hexdigest()
+    hashed = hashlib.sha256()
+    while block := file.read(CHUNK):
+        hashed.update(block)
+    digest = hashed.hexdigest()
     file.seek(0)
     return next((record for record in same_size if record.sha256 == digest), None)
 
@@ -97,6 +112,36 @@ def _say_why(path: Path, sidecar: Path) -> None:
     logger.warning("%s is not as it was saved; its dtypes are found anew", path.name)
 
 
+def verified(file: BinaryIO, record: Record, name: str) -> Read:
+    """A `read` of the file that gives only bytes that are those on record.
+
+    Raises
+    ------
+    IntegrityError
+        For the first block that is not: the disk, or who wrote into the file without its time changing.
+    """
+    left = iter(record.blocks)
+    held = b""
+
+    def next_bytes(size: int) -> bytes:
+        nonlocal held
+        parts, count = [held], len(held)
+        while count < size and (block := file.read(CHUNK)):
+            if zlib.crc32(block) != next(left, None):
+                raise IntegrityError(
+                    f"{name} is damaged: its bytes are not those that were saved.",
+                    cure="Restore it from a backup: millpond restore.",
+                    resource=name,
+                )
+            parts.append(block)
+            count += len(block)
+        whole = parts[0] if len(parts) == 1 else b"".join(parts)
+        held = whole[size:]
+        return whole[:size] if held else whole
+
+    return next_bytes
+
+
 def put(sidecar: Path, record: Record, current: Path) -> None:
     """Record the file that is about to replace `current`, beside the record of the one that lies there."""
     before = None
@@ -107,6 +152,11 @@ def put(sidecar: Path, record: Record, current: Path) -> None:
     replace_bytes(sidecar, json.dumps({"millpond": 1, "files": records, "crc": _crc(records)}).encode())
 
 
+def _record(told: dict[str, Any]) -> Record:
+    lists = {name: tuple(told.get(name, ())) for name in ("save_ids", "blocks")}
+    return Record(**{**told, **lists, "instead": tuple(map(tuple, told.get("instead", ())))})
+
+
 def _crc(records: list[dict[str, Any]]) -> int:
     return zlib.crc32(json.dumps(records).encode())
 
@@ -114,7 +164,7 @@ def _crc(records: list[dict[str, Any]]) -> int:
 def _load(sidecar: Path) -> list[Record]:
     try:
         told = json.loads(sidecar.read_bytes())
-        return [Record(**record) for record in told["files"]] if told["crc"] == _crc(told["files"]) else []
+        return [_record(record) for record in told["files"]] if told["crc"] == _crc(told["files"]) else []
     except FileNotFoundError:
         return []
     except (ValueError, KeyError, TypeError):

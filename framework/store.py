@@ -9,19 +9,21 @@ from __future__ import annotations
 import logging
 import threading
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from framework.attempt import attempt
 from framework.errors import (
-    ColumnNotFoundError,
     ConfigurationException,
+    DataException,
+    DatasetExistsError,
     DatasetNotFoundError,
+    FidelityError,
     OptionError,
     StorageError,
     known_names,
@@ -32,8 +34,12 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from framework.schema import FrameSchema
+    from framework.schema import FrameSchema, Selection
     from framework.settings import Settings
+
+Where = Sequence[tuple[Any, ...]]
+MOST_SAVE_IDS = 50  # that a dataset keeps on record
+LONGEST_SAVE_ID = 200
 
 
 class StoreOptions(BaseModel):
@@ -55,13 +61,47 @@ class StoreOptions(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What a store put into a folder for a backup."""
+    """What a store put into a folder for a backup.
+
+    Attributes
+    ----------
+    rows : int or None
+        None for what cannot be given back as a frame.
+    save_ids : tuple of str
+        Of the saves that its rows hold.
+    """
 
     media: str
     rows: int | None
     fingerprint: str
     schema: str
     version: int | None
+    save_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """How a frame is saved.
+
+    Attributes
+    ----------
+    keys : tuple of labels, optional
+        What an upsert tells rows apart by; the index unless given.
+    save_id : str, optional
+        What goes on record with the save, so that the same one is not made twice.
+    held : tuple of str
+        Ids of earlier saves that the rows of a replace hold, as those of a backup do.
+    """
+
+    mode: Mode = "replace"
+    keys: tuple[Any, ...] | None = None
+    save_id: str | None = None
+    held: tuple[str, ...] = ()
+
+    def ids(self, before: Sequence[str]) -> tuple[str, ...]:
+        """The ids to put on record, given those that are: a replace takes their rows away, and so their ids."""
+        mine = () if self.save_id is None else (self.save_id,)
+        return (*(self.held if self.mode == "replace" else before), *mine)[-MOST_SAVE_IDS:]
 
 
 class Keeps(Protocol):
@@ -76,7 +116,8 @@ class Keeps(Protocol):
     def list_sources(self) -> list[str]: ...
     def locked(self, name: str) -> AbstractContextManager[None]: ...
     def export(self, name: str, folder: Path, *, unread: bool = False) -> Export: ...
-    def adopt(self, name: str, folder: Path, media: str) -> None: ...
+    def kept(self, name: str, folder: Path, media: str) -> tuple[pa.Table, FrameSchema]: ...
+    def adopt(self, name: str, folder: Path, media: str, save_ids: tuple[str, ...] = ()) -> None: ...
     def health_check(self) -> bool: ...
 
 
@@ -134,18 +175,27 @@ class Store(IDataSource, IDataSaver):
         """Keep other writers out; LockedError when it takes longer than `timeout` seconds."""
 
     @abstractmethod
-    def _read(self, name: str, columns: Sequence[Any] | None) -> tuple[pa.Table, FrameSchema]:
-        """The table and its schema, of one snapshot; DatasetNotFoundError."""
+    def _read(self, name: str, selection: Selection) -> tuple[pa.Table, FrameSchema]:
+        """The columns of `selection.of(schema, name)` with their schema, of one snapshot; DatasetNotFoundError.
+
+        Rows that `selection.pushdown(schema, name)` does not ask for may be left out.
+        """
 
     @abstractmethod
-    def _write(
-        self, name: str, table: pa.Table, schema: FrameSchema, *, mode: Mode, keys: Sequence[Any] | None
-    ) -> None:
-        """Commit; called with the writer's lock held."""
+    def _write(self, name: str, table: pa.Table, schema: FrameSchema, save: Save) -> None:
+        """Commit; called with the writer's lock held. What a store cannot add or merge itself, `_merged` does."""
 
     @abstractmethod
     def _delete(self, name: str) -> None:
         """Remove; called with the writer's lock held, for a dataset that exists."""
+
+    @abstractmethod
+    def _rename(self, old: str, new: str) -> None:
+        """Give a dataset that exists a name that is free; called with the writer's locks of both held."""
+
+    @abstractmethod
+    def _save_ids(self, name: str) -> tuple[str, ...]:
+        """Ids of the last saves of a dataset that were given one, oldest first; none for one that is not there."""
 
     @abstractmethod
     def describe(self, name: str) -> Description:
@@ -162,6 +212,7 @@ class Store(IDataSource, IDataSaver):
         source: str,
         *,
         columns: Sequence[Any] | None = None,
+        where: Where | None = None,
         start: Any = None,
         end: Any = None,
     ) -> pd.DataFrame:
@@ -172,53 +223,78 @@ class Store(IDataSource, IDataSaver):
         source : str
         columns : list of labels, optional
             Only these, in this order; the index always comes.
+        where : list of (column, op, value), optional
+            Only rows that meet all of them; `op` is one of == != < <= > >= in, not in, is null, not null, the column a
+            label or the name of an index level. A missing value meets only `is null`.
         start, end : timestamp or text, optional
             Only rows from `start` to `end`, both inclusive, by the DatetimeIndex or the option `time_column`.
 
+        Returns
+        -------
+        pandas.DataFrame
+            A RangeIndex counts the rows that are given.
+
         Raises
         ------
-        DatasetNotFoundError, ColumnNotFoundError
+        DatasetNotFoundError, ColumnNotFoundError, OptionError
         """
         from framework.schema import decode
 
-        name = self.canonical(source)
-        if isinstance(columns, str):
-            raise OptionError(
-                f"columns= takes a list of labels, not the text {columns!r}.", cure=f"columns=[{columns!r}]"
-            )
-        wanted = columns
-        by = self.options.time_column
-        if by is not None and columns is not None and (start is not None or end is not None) and by not in columns:
-            wanted = [*columns, by]
-        table, schema = self._read(name, wanted)
-        frame = decode(table, schema)
-        if start is not None or end is not None:
-            frame = self._between(frame, name, start, end)
-        return frame if wanted is columns else frame[list(columns or ())]
+        name, selection = self.canonical(source), self._selection(columns, where, start, end)
+        table, schema = self._read(name, selection)
+        return decode(*selection.exactly(table, schema, name))
 
-    def _between(self, frame: pd.DataFrame, name: str, start: Any, end: Any) -> pd.DataFrame:
-        import numpy as np
-        import pandas as pd
+    def iter_data(
+        self,
+        source: str,
+        *,
+        chunk_rows: int = 100_000,
+        columns: Sequence[Any] | None = None,
+        where: Where | None = None,
+        start: Any = None,
+        end: Any = None,
+    ) -> Iterator[pd.DataFrame]:
+        """The rows of `get_data` in frames of `chunk_rows`, of one snapshot, in memory that does not grow with them.
 
-        column = self.options.time_column
-        times: Any = frame.index if column is None else frame.get(column)
-        if times is None:
-            raise ColumnNotFoundError(
-                f"{name!r} has no column {column!r}, the time_column.",
-                cure=known_names(str(column), map(str, frame.columns)),
-            )
-        if not pd.api.types.is_datetime64_any_dtype(times.dtype):
-            raise OptionError(
-                f"start= and end= need times, and {name!r} has no DatetimeIndex.",
-                cure="Create the store with time_column='<a column of times>'.",
-            )
-        keep = np.ones(len(frame), dtype=bool)
-        zone = getattr(times.dtype, "tz", None)
-        if start is not None:
-            keep &= np.asarray(times >= _moment(start, zone))
-        if end is not None:
-            keep &= np.asarray(times <= _moment(end, zone))
-        return frame.loc[keep]
+        A RangeIndex goes on from frame to frame. A dataset without a row gives one empty frame. Until the last frame is
+        taken, or the iterator closed, what it reads from stays open.
+
+        Raises
+        ------
+        DatasetNotFoundError, ColumnNotFoundError, OptionError
+        """
+        name, selection = self.canonical(source), self._selection(columns, where, start, end)
+        if isinstance(chunk_rows, bool) or not hasattr(chunk_rows, "__index__") or chunk_rows < 1:
+            raise OptionError(f"chunk_rows={chunk_rows!r} is no number of rows.", cure="Use 1 or more.")
+        opened = ExitStack()  # now, so that what cannot be read is an error of this call, and the moment is this one
+        schema, pieces = opened.enter_context(self._scan(name, selection))
+        selection.tests(schema, name)
+        return self._chunks(opened, schema, pieces, selection, name, int(chunk_rows))
+
+    @staticmethod
+    def _chunks(
+        opened: ExitStack,
+        schema: FrameSchema,
+        pieces: Iterable[pa.Table],
+        selection: Selection,
+        name: str,
+        rows: int,
+    ) -> Iterator[pd.DataFrame]:
+        from framework.schema import frames
+
+        with opened:
+            yield from frames(schema, pieces, selection, name, rows=rows)
+
+    @contextmanager
+    def _scan(self, name: str, selection: Selection) -> Iterator[tuple[FrameSchema, Iterable[pa.Table]]]:
+        """As `_read`, in pieces: their common schema and the pieces. A store that can reads bit by bit."""
+        table, schema = self._read(name, selection)
+        yield schema, [table]
+
+    def _selection(self, columns: Sequence[Any] | None, where: Where | None, start: Any, end: Any) -> Selection:
+        from framework.schema import Selection
+
+        return Selection.asked(columns, where, start=start, end=end, time_column=self.options.time_column)
 
     # ------------------------------------------------------------------ writing
 
@@ -230,6 +306,7 @@ class Store(IDataSource, IDataSaver):
         mode: Mode = "replace",
         keys: Sequence[Any] | str | None = None,
         lossy: bool = False,
+        save_id: str | None = None,
     ) -> bool:
         """Commit `data` under `destination` and answer True, or raise and leave what was there.
 
@@ -239,23 +316,33 @@ class Store(IDataSource, IDataSaver):
         destination : str
         mode : {"replace", "append", "upsert"}
             Append continues a RangeIndex. Upsert replaces the rows whose keys are there already and adds the others at
-            the end.
+            the end. In both, columns that are new are added, and types grow where every value stays what it is.
         keys : list of labels, optional
             What upsert tells rows apart by; the named index or DatetimeIndex unless given.
         lossy : bool
             Keep as text what could not be given back exactly, instead of FidelityError.
+        save_id : str, optional
+            A name for this save: tried again under the same one, it adds nothing. A replace forgets the ids of the
+            saves whose rows it takes away, but not its own.
 
         Raises
         ------
-        DatasetNameError, FidelityError, SchemaError, KeysError, LockedError, StorageError
+        DatasetNameError, FidelityError, SchemaError, KeysError, LockedError, StorageError, OutcomeUnknownError
         """
-        name, commit = self._prepared(data, destination, mode, keys, lossy=lossy)
+        name, save, commit = self._prepared(data, destination, mode, keys, lossy=lossy, save_id=save_id)
         with self.locked(name):
-            return commit()
+            return self._saved_before(name, save) or commit()
 
     def _prepared(
-        self, data: Any, destination: str, mode: Mode, keys: Sequence[Any] | str | None, *, lossy: bool
-    ) -> tuple[str, Callable[[], bool]]:
+        self,
+        data: Any,
+        destination: str,
+        mode: Mode,
+        keys: Sequence[Any] | str | None,
+        *,
+        lossy: bool,
+        save_id: str | None,
+    ) -> tuple[str, Save, Callable[[], bool]]:
         """The dataset's name, and what commits the save under its lock; all that can be refused before is."""
         from framework.schema import encode
 
@@ -264,14 +351,38 @@ class Store(IDataSource, IDataSaver):
             raise OptionError(f"mode={mode!r} is not a way to save.", cure="Known: replace, append, upsert.")
         if keys is not None and mode != "upsert":
             raise OptionError("keys= goes with mode='upsert'.")
+        if save_id is not None and (not isinstance(save_id, str) or not 0 < len(save_id) <= LONGEST_SAVE_ID):
+            raise OptionError(f"save_id= is text of 1 to {LONGEST_SAVE_ID} characters.")
         table, schema = encode(data, lossy=lossy)
+        labels = None if keys is None else (keys,) if isinstance(keys, str) else _labels(keys)
+        save = Save(mode, labels, save_id)
 
         def commit() -> bool:
-            self._write(name, table, schema, mode=mode, keys=[keys] if isinstance(keys, str) else keys)
+            self._write(name, table, schema, save)
             self.logger.info("%s:%s saved, %d rows (%s)", self.name, name, table.num_rows, mode)
             return True
 
-        return name, commit
+        return name, save, commit
+
+    def _saved_before(self, name: str, save: Save) -> bool:
+        """Whether that very save has been made."""
+        if save.save_id is None or save.save_id not in self._save_ids(name):
+            return False
+        self.logger.info("%s:%s holds the save %s already", self.name, name, save.save_id)
+        return True
+
+    def _merged(self, name: str, table: pa.Table, schema: FrameSchema, save: Save) -> tuple[pa.Table, FrameSchema]:
+        """All the rows that there are after the save."""
+        from framework.schema import ALL, append, keys_of, upsert
+
+        if save.mode == "replace" or not self.exists(name):
+            if save.mode == "upsert":
+                keys_of(table, schema, save.keys, name)
+            return table, schema
+        there = self._read(name, ALL)
+        if save.mode == "append":
+            return append(there, (table, schema), f"{self.name}:{name}")
+        return upsert(there, (table, schema), save.keys, f"{self.name}:{name}")
 
     def save_with_backup(
         self,
@@ -281,6 +392,7 @@ class Store(IDataSource, IDataSaver):
         mode: Mode = "replace",
         keys: Sequence[Any] | str | None = None,
         lossy: bool = False,
+        save_id: str | None = None,
     ) -> bool:
         """A verified backup of what is there, then the save, under one lock; no backup, no save.
 
@@ -290,8 +402,10 @@ class Store(IDataSource, IDataSaver):
             raise ConfigurationException(
                 f"The {self.name} store has no vault to back up to.", cure="Create it with DataFactory, or pass vault=."
             )
-        name, commit = self._prepared(data, destination, mode, keys, lossy=lossy)
+        name, save, commit = self._prepared(data, destination, mode, keys, lossy=lossy, save_id=save_id)
         with self.locked(name):
+            if self._saved_before(name, save):
+                return True
             if not self.exists(name):
                 self.logger.info("%s:%s is new: there is nothing to back up", self.name, name)
             elif not self.vault.backup_data(name)[0]:
@@ -306,6 +420,28 @@ class Store(IDataSource, IDataSaver):
                 raise self.unknown(name)
             self._delete(name)
         self.logger.info("%s:%s deleted", self.name, name)
+        return True
+
+    def rename_data(self, old: str, new: str) -> bool:
+        """The dataset `old` is called `new` when it returns True; its backups keep the name under which they were made.
+
+        Raises
+        ------
+        DatasetNotFoundError, DatasetExistsError
+        """
+        old, new = self.canonical(old), self.canonical(new)
+        first, second = sorted((old, new))
+        with self.locked(first), self.locked(second):
+            if not self.exists(old):
+                raise self.unknown(old)
+            if self.exists(new):
+                raise DatasetExistsError(
+                    f"The {self.name} store has a dataset {new!r} already.",
+                    cure="Delete it first, or choose another name.",
+                    resource=f"{self.name}:{new}",
+                )
+            self._rename(old, new)
+        self.logger.info("%s:%s is now called %s", self.name, old, new)
         return True
 
     @contextmanager
@@ -343,9 +479,9 @@ class Store(IDataSource, IDataSaver):
 
     def fingerprint(self, name: str) -> str:
         """The hash over what a dataset means, equal for equal frames in whatever store; reads all its rows."""
-        from framework.schema import fingerprint
+        from framework.schema import ALL, fingerprint
 
-        return fingerprint(*self._read(self.canonical(name), None))
+        return fingerprint(*self._read(self.canonical(name), ALL))
 
     def unknown(self, name: str) -> DatasetNotFoundError:
         """The error for a name that is not there, naming what is."""
@@ -358,22 +494,48 @@ class Store(IDataSource, IDataSaver):
     def export(self, name: str, folder: Path, *, unread: bool = False) -> Export:
         """Put one snapshot of the dataset into `folder`, as Parquet with its schema, and say what it holds.
 
-        With `unread`, a store that keeps files gives the bytes of one that cannot be read.
+        It has been read again as a frame. With `unread`, what cannot be is kept all the same, in a store that keeps
+        files as the bytes that it is.
         """
         from framework.formats.parquet import read_parquet, write_parquet
-        from framework.schema import fingerprint
+        from framework.schema import ALL
 
-        version = self.describe(name).version
         path = folder / "data.parquet"
-        write_parquet(path, *self._read(name, None))
-        table, schema = read_parquet(path)
-        return Export("parquet", table.num_rows, fingerprint(table, schema), schema.dumps(), version)
+        for _ in range(3):  # until nobody saves meanwhile
+            version, before = self.describe(name).version, self._save_ids(name)
+            write_parquet(path, *self._read(name, ALL))
+            after = self._save_ids(name)
+            if before == after:
+                break
+        ids = tuple(each for each in before if each in after)  # these saves are in the rows, whoever saved meanwhile
+        try:
+            return exported("parquet", *read_parquet(path), version, ids)
+        except FidelityError as error:
+            if not unread:
+                raise self._no_backup(name, error) from error.__cause__
+            return Export("parquet", None, "", "", version, ids)
 
-    def adopt(self, name: str, folder: Path, media: str) -> None:
-        """Commit what `export` put into `folder`; called with the writer's lock held."""
+    def _no_backup(self, name: str, error: DataException) -> DataException:
+        """The error by which a dataset cannot be read, as the one by which it cannot be backed up."""
+        error.message = f"No backup of {self.name}:{name} was made, for it cannot be read: {error.message}"
+        error.cure = error.cure or f"Delete it, or restore an older backup: millpond restore {self.name}:{name}."
+        return error
+
+    def adopt(self, name: str, folder: Path, media: str, save_ids: tuple[str, ...] = ()) -> None:
+        """Commit what `export` put into `folder`, with those ids on record; called with the writer's lock held."""
+        self._write(name, *self.kept(name, folder, media), Save(held=save_ids))
+
+    def kept(self, name: str, folder: Path, media: str) -> tuple[pa.Table, FrameSchema]:
+        """The rows that `export` put into `folder`; OptionError when they are in a file that this store cannot read."""
         from framework.formats.parquet import read_parquet
 
-        self._write(name, *read_parquet(folder / "data.parquet"), mode="replace", keys=None)
+        if media not in ("parquet", ".parquet"):
+            raise OptionError(
+                f"The backup of {name!r} is a {media} file, which the {self.kind} store {self.name} cannot read.",
+                cure=f"It was made by another kind of store: create that one with name={self.name!r}, and restore "
+                f"into='{self.name}:{name}'.",
+            )
+        return read_parquet(folder / "data.parquet")
 
     def close(self) -> None:
         """Let go of what is open; a store can be used again afterwards."""
@@ -382,21 +544,21 @@ class Store(IDataSource, IDataSaver):
         return f"<{type(self).__name__} {self.name}>"
 
 
-def _moment(bound: Any, zone: Any) -> pd.Timestamp:
-    """A bound as a time that can be compared with times of that zone; OptionError otherwise."""
-    import pandas as pd
+def _labels(keys: Any) -> tuple[Any, ...]:
+    if not isinstance(keys, Iterable) or not all(isinstance(key, Hashable) for key in keys):
+        raise OptionError(f"keys= takes a list of labels, not {keys!r}.", cure="keys=['id']")
+    return tuple(keys)
 
-    try:
-        moment: Any = pd.Timestamp(bound)
-        if zone is not None and moment.tzinfo is None:
-            moment = moment.tz_localize(zone)
-    except (ValueError, TypeError) as error:
-        raise OptionError(f"start= and end= are times, and {bound!r} is none: {error}.") from error
-    if moment is pd.NaT:
-        raise OptionError("start= and end= are times, and NaT is none.")
-    if zone is None and moment.tzinfo is not None:
-        raise OptionError(f"{bound!r} has a time zone, and the times have none.", cure="Pass it without one.")
-    return cast("pd.Timestamp", moment)
+
+def exported(
+    media: str, table: pa.Table, schema: FrameSchema, version: int | None, save_ids: tuple[str, ...]
+) -> Export:
+    """What a backup tells of rows that have all been made a frame again; FidelityError for what cannot be."""
+    from framework.schema import ALL, fingerprint, frames
+
+    for _ in frames(schema, [table], ALL, media, rows=1_000_000):
+        pass
+    return Export(media, table.num_rows, fingerprint(table, schema), schema.dumps(), version, save_ids)
 
 
 def checked_options(model: type[StoreOptions], options: Mapping[str, Any], kind: str) -> StoreOptions:

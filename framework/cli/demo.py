@@ -96,12 +96,12 @@ def _show_places(report: Any, workspace: Workspace) -> None:
     print(f"rows     postgres:{report.backup_source} and {len(report.tables) - 1} more tables")
     print(f"server   {server}")
     print(f"backup   {report.backup_id} of postgres:{report.backup_source}, verified")
-    print(f"vault    {settings.backup_folder}")
+    print(f"vault    {settings.backup_place}")
 
 
 def _proposed(report: Any, folder: Path | None) -> list[tuple[str, str]]:
     """Three commands to go on with, as they can be pasted, and what each is for."""
-    command = _command() + (f" --workspace {shlex.quote(str(folder))}" if folder is not None else "")
+    command = command_line() + (f" --workspace {shlex.quote(str(folder))}" if folder is not None else "")
     dataset = f"postgres:{report.backup_source}"
     last = (
         (f"{command} db stop", "stop the server; the data stay")
@@ -115,13 +115,15 @@ def _proposed(report: Any, folder: Path | None) -> list[tuple[str, str]]:
     ]
 
 
-def _command() -> str:
-    """How the user called us, so that the lines can be pasted."""
+def command_line(*, elsewhere: bool = False) -> str:
+    """How the user called us, so that the lines can be pasted, here or in another folder."""
     path = Path(sys.argv[0])
     if path.name != "millpond":
         return f"{shlex.quote(sys.executable)} -m framework"
     found = shutil.which("millpond")
     if found and Path(found).resolve() == path.resolve():
         return "millpond"
+    if elsewhere:
+        return shlex.quote(str(path.absolute()))
     near = path if not path.is_absolute() or not path.is_relative_to(Path.cwd()) else path.relative_to(Path.cwd())
     return shlex.quote(str(near))

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn
@@ -20,6 +20,7 @@ from framework.errors import PartialFailure, StepError
 from framework.results import Outcome, exit_code_of
 
 USAGE = 20
+ABOUT_COMPLETION = ("--install-completion", "--show-completion")
 CANCELLED = Outcome.CANCELLED.exit_code
 GRACE = 2.0  # seconds for what is under way to let go after a signal; whatever is cut then is as after a crash
 LONGEST = 4000  # characters of one line of an error: an argument of 100 kB is not told back
@@ -64,9 +65,25 @@ def _answer(arguments: list[str]) -> Any:
 
         print(f"millpond {__version__}")
         return 0
+    from framework.cli import complete
     from framework.cli.app import app
 
-    return app(arguments, prog_name="millpond", standalone_mode=False)
+    def parse() -> Any:
+        return app(arguments, prog_name="millpond", standalone_mode=False)
+
+    if complete.is_asked():
+        return complete.complete(parse)
+    if arguments and arguments[0].split("=")[0] in ABOUT_COMPLETION:
+        return _ended(parse)
+    return parse()
+
+
+def _ended(parse: Callable[[], Any]) -> int:
+    """The code of what ends itself."""
+    try:
+        return int(parse() or 0)
+    except SystemExit as ended:
+        return USAGE if ended.code else 0
 
 
 def _have_streams() -> None:

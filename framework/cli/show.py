@@ -68,10 +68,26 @@ def document(data: Any) -> None:
     print(json.dumps(clean(data), allow_nan=False, ensure_ascii=False))
 
 
+class _Told:
+    """Whether notes are."""
+
+    notes = True
+
+
+def hush(*, notes: bool) -> None:
+    """From now on notes are kept back, or told again."""
+    _Told.notes = not notes
+
+
 def note(text: str) -> None:
     """A sentence for a person, beside the output that is for a program."""
-    if text:
+    if text and _Told.notes:
         print(text, file=sys.stderr)
+
+
+def is_for_a_person() -> bool:
+    """Whether standard output is a terminal."""
+    return sys.stdout.isatty()
 
 
 @contextmanager

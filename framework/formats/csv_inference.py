@@ -4,22 +4,22 @@ A column becomes a number, boolean or time only if every value, written back, gi
 zeros of a fraction, an exponent with a point or a sign (`2.5e-3`), and ISO spellings of a time. So `007`, `+1`, `1E5`,
 `0x1F`, `TRUE`, ` 1` and 20-digit ids stay text; `NA`, `NaN` and `null` are missing only in a column that is otherwise
 numeric or temporal.
+
+A `Guess` is told the cells bit by bit, and says at the end what all of them are.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from framework.errors import FormatError, OptionError, known_names
-from framework.schema import Field, FrameSchema, encode, natural
+from framework.schema import Field, natural
 
 NULL_WORDS = ("NA", "NaN", "null")
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+([eE][+-]?[0-9]+)?|[eE][+-][0-9]+)?")
@@ -27,73 +27,229 @@ TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\
 SAFE_LENGTH = 15  # characters: with so few digits every text is one double and back
 HEAD = 100  # cells looked at for what a column may be
 
-DIGIT, MINUS, POINT, EXPONENT, OTHER = 1, 2, 4, 8, 128
-KINDS = np.full(256, OTHER, dtype=np.uint8)  # what each byte of a number may be
-KINDS[ord("0") : ord("9") + 1] = DIGIT
-KINDS[ord("-")], KINDS[ord(".")] = MINUS, POINT
-KINDS[[ord("e"), ord("E"), ord("+")]] = EXPONENT
+MINUS, PLUS, POINT, ZERO, NINE, UPPER_Z = b"-+.09Z"
+UNITS = ("ns", "us")
 
 
-def infer(table: pa.Table) -> tuple[pa.Table, FrameSchema]:
-    """The table of text with each column as what it is."""
-    columns = [_infer_column(table.column(name)) for name in table.column_names]
-    typed = pa.table(columns, names=table.column_names)
-    return typed, natural(typed, "")
+def natural_field(name: str, kind: pa.DataType, *, nulls: bool) -> Field:
+    """The field that loses nothing for a column of that Arrow type."""
+    column = pa.nulls(1, kind) if nulls else pa.array([], kind)
+    return natural(pa.table({name: column}), "").fields[0]
 
 
-def _infer_column(column: Any) -> Any:
-    """The column as what it is; itself if that is text."""
-    first = _first(column)
-    if first is None:
-        return column
-    typed = _typed(column, first)
-    if typed is None and (NUMBER.fullmatch(first) or TIME.fullmatch(first)):
-        words = pc.is_in(column, value_set=pa.array(NULL_WORDS))
-        if pc.any(words).as_py():
-            typed = _typed(pc.if_else(words, pa.scalar(None, pa.string()), column), first)
-    return column if typed is None else typed
+@dataclass(slots=True)
+class Guess:
+    """What a column may be, from the cells seen so far.
+
+    Attributes
+    ----------
+    decimal : str
+        What stands between a number's whole part and its fraction.
+    """
+
+    name: str
+    decimal: str = "."
+    family: str = ""  # number, time, boolean, text; none yet
+    nulls: bool = False
+    words: bool = False
+    point: bool = False  # a number with a point, an exponent or a minus before zero
+    whole: bool = True  # every number so far is an int64
+    exact: bool = True  # every number so far is just one double
+    zoned: bool | None = None
+    units: set[str] = field(default_factory=lambda: set(UNITS))
+    spellings: set[str] = field(default_factory=set)
+
+    def add(self, cells: Any) -> Any:
+        """Take note of the cells; what they are by themselves, None when that cannot be said yet."""
+        self.nulls = self.nulls or cells.null_count > 0
+        if cells.null_count == len(cells):
+            return pa.chunked_array([pa.nulls(len(cells))])
+        if not self.family:
+            self.family = _family(_first(cells), self.decimal)
+        if self.family in ("", "text"):
+            self.words = self.words or not self.family
+            return cells if self.family else None
+        typed = self._typed(cells)
+        if typed is None and self.family != "boolean":
+            words = pc.is_in(cells, value_set=pa.array(NULL_WORDS))
+            if pc.any(words).as_py():
+                self.words = True
+                typed = self._typed(pc.if_else(words, pa.scalar(None, pa.string()), cells))
+        if typed is None:
+            self.family = "text"
+            return cells
+        return typed
+
+    @property
+    def type(self) -> pa.DataType:
+        """What all cells together are."""
+        if self.family == "number" and (self.exact if self.point else self.whole):
+            return pa.float64() if self.point else pa.int64()
+        if self.family == "time" and self.units:
+            return pa.timestamp("ns" if "ns" in self.units else "us", "UTC" if self.zoned else None)
+        return pa.bool_() if self.family == "boolean" else pa.string()
+
+    @property
+    def field(self) -> Field:
+        kind = self.type
+        return natural_field(self.name, kind, nulls=self.nulls or (self.words and not pa.types.is_string(kind)))
+
+    def convert(self, cells: Any) -> Any:
+        """The cells as `type`, which all of them are."""
+        kind = self.type
+        if pa.types.is_string(kind):
+            return cells
+        if self.words:
+            words = pc.is_in(cells, value_set=pa.array(NULL_WORDS))
+            cells = pc.if_else(words, pa.scalar(None, pa.string()), cells)
+        return (_pointed(cells) if self.family == "number" and self.decimal != "." else cells).cast(kind)
+
+    def _typed(self, cells: Any) -> Any:
+        if self.family == "number":
+            return self._numbers(cells)
+        return self._times(cells) if self.family == "time" else self._booleans(cells)
+
+    # ------------------------------------------------------------------ numbers
+
+    def _numbers(self, cells: Any) -> Any:
+        if self.decimal != ".":
+            if pc.any(pc.match_substring(cells, ".")).as_py():
+                return None
+            cells = _pointed(cells)
+        looks = [_look(chunk) for chunk in cells.chunks if len(chunk)]
+        if not all(look.well for look in looks):
+            return None
+        self.point = self.point or any(look.point or look.exponent or look.minus_zero for look in looks)
+        long = any(look.long for look in looks)
+        if self.point:
+            doubtful = long or any(look.exponent for look in looks)
+            typed = _as_floats(cells, doubtful=doubtful) if self.exact else None
+            self.exact = typed is not None
+            return typed
+        typed = _cast(cells, pa.int64())
+        self.whole = self.whole and typed is not None
+        if (long or typed is None) and self.exact:  # a point may yet come
+            self.exact = _as_floats(cells, doubtful=True) is not None
+        return cells if typed is None and self.exact else typed
+
+    # ------------------------------------------------------------------ booleans and times
+
+    def _booleans(self, cells: Any) -> Any:
+        self.spellings |= set(pc.unique(cells).to_pylist()) - {None}
+        if not (self.spellings <= {"true", "false"} or self.spellings <= {"True", "False"}):
+            return None
+        return _cast(cells, pa.bool_())
+
+    def _times(self, cells: Any) -> Any:
+        """Times in one zone or none: UTC if each says Z or +00:00; another offset stays text, which keeps it."""
+        zoned = _zoned(cells)
+        if zoned is None or self.zoned not in (None, zoned):
+            return None
+        self.zoned = zoned
+        zone = "UTC" if zoned else None
+        fine = _cast(cells, pa.timestamp("ns", zone)) if "ns" in self.units else None
+        longest = pc.max(pc.binary_length(cells)).as_py() or 0
+        many_digits = longest > len("2024-01-02T03:04:05.123456")
+        coarse = (
+            _cast(cells, pa.timestamp("us", zone)) if (fine is None or many_digits) and "us" in self.units else fine
+        )
+        if fine is coarse is None:
+            return None
+        self.units -= {unit for unit, times in zip(UNITS, (fine, coarse), strict=True) if times is None}
+        return coarse if fine is None else fine
 
 
-def _first(column: Any) -> str | None:
+def _first(cells: Any) -> str | None:
     """The first cell that is neither missing nor a word for it."""
-    for start in range(0, len(column), HEAD):
-        for cell in column.slice(start, HEAD).to_pylist():
+    for start in range(0, len(cells), HEAD):
+        for cell in cells.slice(start, HEAD).to_pylist():
             if cell is not None and cell not in NULL_WORDS:
                 return str(cell)
     return None
 
 
-def _typed(column: Any, first: str) -> Any:
-    """The column as numbers, booleans or times, as its first cell suggests; None if another cell is none."""
-    if NUMBER.fullmatch(first):
-        return _numbers(column)
+def _family(first: str | None, decimal: str) -> str:
+    if first is None:
+        return ""
+    if NUMBER.fullmatch(first if decimal == "." else _pointed_text(first, decimal)):
+        return "number"
     if TIME.fullmatch(first):
-        return _times(column)
-    return _booleans(column) if first.lower() in ("true", "false") else None
+        return "time"
+    return "boolean" if first.lower() in ("true", "false") else "text"
 
 
-# --------------------------------------------------------------------------- numbers
+def _pointed_text(text: str, decimal: str) -> str:
+    return text if "." in text else text.replace(decimal, ".")
 
 
-def _numbers(column: Any) -> Any:
-    chunks = [chunk.drop_null() for chunk in column.chunks]
-    kinds = [_kinds(chunk) for chunk in chunks]
-    found = int(np.bitwise_or.reduce([0, *kinds]))
-    if found & OTHER or not all(_well_written(chunk) for chunk in chunks if len(chunk)):
-        return None
-    if found & EXPONENT and not all(map(_exponents_well_written, chunks)):
-        return None
-    if not found & (POINT | EXPONENT) and not any(map(_has_minus_zero, chunks)):
-        return _cast(column, pa.int64())  # None for a number of more digits, which then is an id
-    numbers = _cast(column, pa.float64())
-    return numbers if numbers is not None and _exact(column, numbers) else None
+def _pointed(cells: Any) -> Any:
+    return pc.replace_substring(cells, ",", ".")
 
 
-def _cast(column: Any, kind: pa.DataType) -> Any:
+def _cast(cells: Any, kind: pa.DataType) -> Any:
     try:
-        return column.cast(kind)
+        return cells.cast(kind)
     except pa.ArrowInvalid:
         return None
+
+
+# --------------------------------------------------------------------------- how numbers are spelled
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What the bytes of some cells say.
+
+    Attributes
+    ----------
+    well : bool
+        No cell is empty, has a needless zero in front (007) or a point at an end, or holds a mark that no number has.
+    long : bool
+        A cell is longer than what surely is one double.
+    """
+
+    well: bool
+    point: bool = False
+    exponent: bool = False
+    minus_zero: bool = False
+    long: bool = False
+
+
+def _look(chunk: Any) -> _Look:
+    bad = _Look(well=False)
+    length = np.diff(_bytes(chunk)[1])
+    empty = int(len(length) - np.count_nonzero(length))
+    if empty != chunk.null_count:
+        chunk = chunk.drop_null()  # under some nulls there are words
+        length = np.diff(_bytes(chunk)[1])
+        empty = 0
+        if not length.all():
+            return bad
+    text, begin = _bytes(chunk)
+    body = text[begin[0] : begin[-1]]
+    begin, end = begin[:-1], begin[1:]
+    if empty:
+        begin, end = begin[length > 0], end[length > 0]
+    points, minuses = np.count_nonzero(body == POINT), np.count_nonzero(body == MINUS)
+    digits = np.count_nonzero(body <= NINE) - np.count_nonzero(body < ZERO)
+    exponent = digits + points + minuses != len(body)
+    if exponent and not _exponents_well_written(chunk):
+        return bad
+    lead, start = text.take(begin), begin
+    if minuses:
+        negative = lead == MINUS
+        start = np.minimum(begin + negative, end - 1)
+        lead = text.take(start)
+    if points and ((lead == POINT).any() or (text.take(end - 1) == POINT).any()):
+        return bad
+    zeros = np.flatnonzero(lead == ZERO)
+    alone = end[zeros] - start[zeros] == 1
+    after = text[start[zeros[~alone]] + 1]
+    if (after - np.uint8(ZERO) < 10).any():
+        return bad
+    minus_zero = bool(minuses and (text[begin[zeros[alone]]] == MINUS).any())
+    long = bool(length.max(initial=0) > SAFE_LENGTH)
+    return _Look(True, bool(points), exponent, minus_zero, long)
 
 
 def _bytes(chunk: Any) -> tuple[Any, Any]:
@@ -103,150 +259,48 @@ def _bytes(chunk: Any) -> tuple[Any, Any]:
     return np.frombuffer(data if data is not None else b"", dtype=np.uint8), begin
 
 
-def _kinds(chunk: Any) -> int:
-    if not len(chunk):
-        return 0
-    text, begin = _bytes(chunk)
-    return int(np.bitwise_or.reduce(KINDS[text[begin[0] : begin[-1]]], initial=0))
-
-
-def _well_written(chunk: Any) -> bool:
-    """Whether no cell is empty, has a needless zero in front (007), or begins or ends with anything but a digit."""
-    text, begin = _bytes(chunk)
-    start, end = begin[:-1].astype(np.int64), begin[1:]
-    if (start == end).any():
-        return False
-    start += text[start] == ord("-")
-    if (start == end).any():
-        return False
-    leading, last = text[start], text[end - 1]
-    after = text[np.minimum(start + 1, end - 1)]
-    needless = (leading == ord("0")) & (end - start > 1) & (KINDS[after] == DIGIT)
-    return bool((KINDS[leading] == DIGIT).all() and (KINDS[last] == DIGIT).all() and not needless.any())
-
-
-def _has_minus_zero(chunk: Any) -> bool:
-    return bool(pc.any(pc.equal(chunk, "-0")).as_py())
-
-
 def _exponents_well_written(chunk: Any) -> bool:
     return bool(pc.all(pc.match_substring_regex(chunk, f"^({NUMBER.pattern})$"), min_count=0).as_py())
 
 
-def _exact(column: Any, numbers: Any) -> bool:
-    """Whether each number, written back, is the text again; only those are tried that might not be."""
-    if not pc.all(pc.is_finite(numbers), min_count=0).as_py():
+def _zoned(cells: Any) -> bool | None:
+    """Whether all times are UTC's; None if some are."""
+    zoned = any(_has_zone(chunk) for chunk in cells.chunks if len(chunk))
+    if not zoned:
         return False
-    long = pc.greater(pc.binary_length(column), SAFE_LENGTH)
-    tiny = pc.less(pc.abs(numbers), 1e-290)  # where digits run out, and where they are gone
-    tried = pc.fill_null(pc.or_(long, tiny), False)
-    if not pc.any(tried).as_py():
-        return True
-    texts, values = column.filter(tried), numbers.filter(tried)
-    doubtful = pc.not_equal(values.cast(pa.string()), texts)
-    return all(map(_same_number, texts.filter(doubtful).to_pylist(), values.filter(doubtful).to_pylist()))
+    utc = pc.or_(pc.ends_with(cells, "Z"), pc.ends_with(cells, "+00:00"))
+    return True if pc.all(utc, min_count=0).as_py() else None
+
+
+def _has_zone(chunk: Any) -> bool:
+    text, begin = _bytes(chunk)
+    body = text[begin[0] : begin[-1]]
+    return bool(np.count_nonzero(body == UPPER_Z) or np.count_nonzero(body == PLUS))
+
+
+# --------------------------------------------------------------------------- what a double can be
+
+
+def _as_floats(cells: Any, *, doubtful: bool) -> Any:
+    """The cells as doubles, if each, written back, is the text again."""
+    numbers = _cast(cells, pa.float64())
+    if numbers is None or not doubtful:
+        return numbers
+    if not pc.all(pc.is_finite(numbers), min_count=0).as_py():
+        return None
+    tried = pc.fill_null(pc.or_(pc.greater(pc.binary_length(cells), SAFE_LENGTH), _tiny(cells, numbers)), False)
+    texts, values = cells.filter(tried), numbers.filter(tried)
+    other = pc.not_equal(values.cast(pa.string()), texts)
+    texts, values = texts.filter(other), values.filter(other)
+    return numbers if all(map(_same_number, texts.to_pylist(), values.to_pylist())) else None
+
+
+def _tiny(cells: Any, numbers: Any) -> Any:
+    """Which are so small that digits run out or are gone, and not spelled as zero."""
+    return pc.and_(pc.less(pc.abs(numbers), 1e-290), pc.match_substring_regex(cells, "[1-9]"))
 
 
 def _same_number(text: str, number: float) -> bool:
     if text.lstrip("-").isdigit() and len(text) > SAFE_LENGTH:
         return False  # an id
     return Decimal(text) == Decimal(repr(number))
-
-
-# --------------------------------------------------------------------------- booleans and times
-
-
-def _booleans(column: Any) -> Any:
-    spellings = set(pc.unique(column).to_pylist()) - {None}
-    if not (spellings <= {"true", "false"} or spellings <= {"True", "False"}):
-        return None
-    return _cast(column, pa.bool_())
-
-
-def _times(column: Any) -> Any:
-    """Times in one zone or in none: UTC if every one says Z or +00:00; another offset stays text, which keeps it."""
-    zoned = pc.or_(pc.ends_with(column, "Z"), pc.ends_with(column, "+00:00"))
-    zone = "UTC" if pc.any(zoned).as_py() else None
-    if zone is not None and not pc.all(zoned).as_py():
-        return None
-    for unit in ("ns", "us"):
-        times = _cast(column, pa.timestamp(unit, zone))
-        if times is not None:
-            return times
-    return None
-
-
-def apply_dtypes(table: pa.Table, dtypes: Mapping[str, str], name: str) -> tuple[pa.Table, FrameSchema]:
-    """Infer, but with the dtypes given for some columns.
-
-    Raises
-    ------
-    OptionError
-        For a column that is not there or a dtype that pandas does not know.
-    FormatError
-        For the first cell that is not of the dtype, with its line.
-    """
-    for column in dtypes:
-        if column not in table.column_names:
-            raise OptionError(f"dtype= names {column!r}.", cure=known_names(column, table.column_names), resource=name)
-    others = [column for column in table.column_names if column not in dtypes]
-    typed, schema = infer(table.select(others))
-    parts = {field.name: (typed.column(field.name), field) for field in schema.fields}
-    for column, dtype in dtypes.items():
-        parts[column] = _as_dtype(table.column(column), column, dtype, name)
-    columns = [parts[column][0] for column in table.column_names]
-    fields: Sequence[Field] = [parts[column][1] for column in table.column_names]
-    return pa.table(columns, names=table.column_names), FrameSchema(tuple(fields), schema.index, schema.columns)
-
-
-def _as_dtype(cells: Any, column: str, dtype: str, name: str) -> tuple[Any, Field]:
-    """The cells as that dtype: values and their Field; FormatError names the first cell that is none."""
-    try:
-        wanted = pd.api.types.pandas_dtype(dtype)
-    except TypeError as error:
-        raise OptionError(f"dtype={dtype!r} of {column!r} is not a pandas dtype.", resource=name) from error
-    if wanted.kind == "O" or isinstance(wanted, (pd.StringDtype, pd.CategoricalDtype)) or dtype == "str":
-        table, schema = encode(_texts(cells, column, object if dtype == "str" else wanted))
-        return table.column(0), schema.fields[0]
-    empty = encode(pd.DataFrame({column: pd.Series([], dtype=wanted)}))[1].fields[0]
-    try:
-        values = _read_as(cells, empty)
-    except pa.ArrowInvalid:
-        place = next(place for place, cell in enumerate(cells) if not _reads_as(cell, empty))
-        raise _unfit(name, column, dtype, place, cells[place].as_py()) from None
-    if values.null_count and not empty.nullable:
-        place = values.is_null().index(True).as_py()
-        raise _unfit(name, column, dtype, place, None)
-    return values, empty
-
-
-def _texts(cells: Any, column: str, dtype: Any) -> pd.DataFrame:
-    return pd.DataFrame({column: pd.Series(cells.to_pandas(), dtype=object).astype(dtype)})
-
-
-def _reads_as(cell: Any, field: Field) -> bool:
-    try:
-        _read_as(pa.chunked_array([pa.array([cell.as_py()], type=pa.string())]), field)
-    except pa.ArrowInvalid:
-        return False
-    return True
-
-
-def _read_as(cells: Any, field: Field) -> Any:
-    """Each text as the field has it, strictly: no blanks, no underscores, times as ISO spells them."""
-    if field.kind == "boolean":
-        return pc.utf8_lower(cells).cast(pa.bool_())
-    if field.kind == "integer" and not pc.all(pc.match_substring_regex(cells, "^-?[0-9]+$"), min_count=0).as_py():
-        raise pa.ArrowInvalid("not digits")
-    if field.kind == "instant":
-        return cells.cast(pa.timestamp(field.arrow_type.unit, field.zone)).cast(field.arrow_type)
-    return cells.cast(field.arrow_type)
-
-
-def _unfit(name: str, column: str, dtype: str, place: int, text: str | None) -> FormatError:
-    shown = "an empty cell" if text is None else repr(text)
-    return FormatError(
-        f"{name}, row {place + 1}: {shown} in column {column!r} is not {dtype}.",
-        cure="Mend the cell, name a dtype that holds it, or leave the column out of dtype=.",
-        resource=name,
-    )

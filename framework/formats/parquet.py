@@ -1,25 +1,40 @@
-"""Parquet: the schema lies in the footer."""
+"""Parquet of our own: the schema lies in the footer. What others wrote: `parquet_foreign`."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from framework.errors import ColumnNotFoundError, FidelityError, FormatError, IntegrityError, known_names
+from framework.errors import FidelityError, FormatError, IntegrityError
 from framework.files import replacing
-from framework.schema import Field, FrameSchema, encode, natural, only_rows
+from framework.formats.parquet_foreign import ForeignParquet, Part, described
+from framework.formats.parquet_mark import Mark, MarkingSink, find_mark
+from framework.schema import ALL, FrameSchema, Selection, Test, expression, only_rows
 
 KEY = b"millpond"
+ROW_GROUP = 1 << 20  # rows
+SAMPLE, RUN = 1024, 64  # cells, and how many of them stand together
+BATCH = 1 << 16  # rows
 logger = logging.getLogger("millpond.parquet")
 
 
-def write_parquet(path: Path, table: pa.Table, schema: FrameSchema, extra: dict[str, str] | None = None) -> None:
+def write_parquet(
+    path: Path,
+    table: pa.Table,
+    schema: FrameSchema,
+    extra: dict[str, str] | None = None,
+    *,
+    compression: str = "snappy",
+) -> None:
     """Put the table at `path`, atomically, its rows checked against the footer before the rename.
 
     Parameters
@@ -29,60 +44,181 @@ def write_parquet(path: Path, table: pa.Table, schema: FrameSchema, extra: dict[
     """
     notes = {KEY: schema.dumps().encode(), **{f"millpond.{k}".encode(): v.encode() for k, v in (extra or {}).items()}}
 
-    def verify(written: Path) -> None:
-        rows = pq.read_metadata(written).num_rows
-        if schema.fields and rows != table.num_rows:  # a file with no column has no rows either; the schema has them
-            raise IntegrityError(f"{path.name}: {rows} rows were written of {table.num_rows}.")
-
-    with replacing(path, verify=verify) as sink:
+    with replacing(path, digest=False) as sink:
+        marking = MarkingSink(sink)
         try:
-            pq.write_table(table.replace_schema_metadata(notes), sink, write_page_checksum=True, compression="snappy")
+            with pq.ParquetWriter(
+                marking,
+                table.schema.with_metadata(notes),
+                write_page_checksum=True,
+                compression=compression,
+                use_dictionary=_repeated(table),
+            ) as writer:
+                writer.write_table(table, ROW_GROUP)
+                marking.end_of_rows()
+            marking.finish()
         except pa.ArrowInvalid as error:  # a time beyond what its unit reaches in the file
             raise FidelityError(
                 f"{path.name}: Parquet cannot hold a value: {error}.", cure="Use another unit."
             ) from error
+        rows = _parsed(marking.footer).num_rows
+        if schema.fields and rows != table.num_rows:  # a file with no column has no rows either; the schema has them
+            raise IntegrityError(f"{path.name}: {rows} rows were written of {table.num_rows}.")
 
 
-def read_parquet(path: Path, columns: Sequence[Any] | None = None) -> tuple[pa.Table, FrameSchema]:
-    """The table and its schema; a file that others wrote gets the schema that loses nothing.
+def _repeated(table: pa.Table) -> bool | list[str]:
+    """The columns whose values are worth a dictionary: to make one of values that differ takes long, and is no use."""
+    if table.num_rows <= 2 * SAMPLE:
+        return True
+    begins = np.linspace(0, table.num_rows - RUN, SAMPLE // RUN).astype(np.int64)
+    places = pa.array((begins[:, None] + np.arange(RUN)).ravel())
+    return [name for name in table.column_names if _repeats(table.column(name), places)]
+
+
+def _repeats(column: Any, places: Any) -> bool:
+    if pa.types.is_dictionary(column.type) or pa.types.is_null(column.type):
+        return True
+    return bool(pc.count_distinct(column.take(places), mode="all").as_py() < SAMPLE * 3 // 4)
+
+
+def _parsed(footer: bytes) -> Any:
+    return pq.read_metadata(pa.BufferReader(footer))
+
+
+def read_parquet(path: Path, selection: Selection = ALL) -> tuple[pa.Table, FrameSchema]:
+    """What the selection needs of the table, with its schema; what others wrote gets the schema that loses nothing.
 
     Raises
     ------
     FormatError, IntegrityError, ColumnNotFoundError
     """
-    name = path.name.removesuffix(".parquet")
-    try:
-        with pa.OSFile(str(path), "rb") as source:
-            file = pq.ParquetFile(source, page_checksum_verification=True)
-            schema = own_schema(file.schema_arrow.metadata, file.schema_arrow)
-            if schema is None:
-                return _foreign(file, name, columns)
-            schema = schema if columns is None else schema.select(columns, name)
-            if not schema.fields:
-                return only_rows(schema.range_rows), schema
+    with _opened(path) as (file, source, mark, schema, name):
+        if schema is None:
+            return ForeignParquet([Part(name, path, file=file)], name).read(selection)
+        tests = selection.pushdown(schema, name)
+        schema = selection.of(schema, name)
+        if not schema.fields:
+            return only_rows(schema.range_rows), schema
+        groups = _groups(source, file, tests)
+        if mark is not None:
+            whole = groups is None and len(schema.names) == len(file.schema_arrow.names)
+            mark.check(source.fileno(), name, None if whole else _ranges(file, groups, schema.names))
+        if groups is None:
             return file.read(columns=schema.names, use_threads=True), schema
+        return file.read_row_groups(groups, columns=schema.names, use_threads=True), schema
+
+
+@contextmanager
+def scan_parquet(path: Path, selection: Selection = ALL) -> Iterator[tuple[FrameSchema, Iterator[pa.Table]]]:
+    """As `read_parquet`, in pieces of some ten thousand rows, from the file as it was when it was opened."""
+    with _opened(path) as (file, source, mark, schema, name):
+        if schema is None:
+            yield ForeignParquet([Part(name, path, file=file)], name).scan(selection)
+            return
+        tests = selection.pushdown(schema, name)
+        schema = selection.of(schema, name)
+        if not schema.fields:
+            yield schema, iter([only_rows(schema.range_rows)])
+            return
+        groups = _groups(source, file, tests)
+        each = range(file.num_row_groups) if groups is None else groups
+        pieces = (piece for group in each for piece in _batches(file, source, mark, group, schema.names, name))
+        yield schema, checked(pieces, path)
+
+
+def _batches(file: Any, source: Any, mark: Mark | None, group: int, names: list[str], name: str) -> Iterator[pa.Table]:
+    if mark is not None:
+        mark.check(source.fileno(), name, _ranges(file, [group], names))
+    for batch in file.iter_batches(batch_size=BATCH, row_groups=[group], columns=names):
+        yield pa.Table.from_batches([batch])
+
+
+def _ranges(file: Any, groups: Sequence[int] | None, names: list[str]) -> Iterator[tuple[int, int]]:
+    """Where the columns of the row groups lie in the file."""
+    there = file.schema_arrow.names
+    flat = file.metadata.num_columns == len(there)
+    columns = [there.index(name) for name in names] if flat else range(file.metadata.num_columns)
+    for number in range(file.num_row_groups) if groups is None else groups:
+        group = file.metadata.row_group(number)
+        for column in map(group.column, columns):
+            begins = [column.data_page_offset]
+            if column.has_dictionary_page:
+                begins.append(column.dictionary_page_offset)
+            yield min(begins), min(begins) + column.total_compressed_size
+
+
+def checked(pieces: Iterator[pa.Table], path: Path) -> Iterator[pa.Table]:
+    """The pieces, with what Arrow says of damage on the way as our errors."""
+    with readable(path):
+        yield from pieces
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, Any, Mark | None, FrameSchema | None, str]]:
+    """The open file, its bytes, its mark, its schema if it is ours, and its dataset's name."""
+    name = path.name.removesuffix(".parquet")
+    with readable(path), pa.OSFile(str(path), "rb") as source:
+        mark = find_mark(source.fileno(), name)
+        if mark is None:  # another's, or another wrote our table anew
+            file = pq.ParquetFile(source, page_checksum_verification=True)
+        else:
+            file = pq.ParquetFile(source, metadata=_parsed(mark.footer))
+        arrow = file.schema_arrow
+        yield file, source, mark, own_schema(arrow.metadata, arrow), name
+
+
+def _groups(source: Any, file: Any, tests: Sequence[Test]) -> list[int] | None:
+    """The row groups that may hold rows that meet the tests, by their statistics; None for all.
+
+    A condition is left out where the file spells the column otherwise than the test does, or where statistics do not
+    count what is missing: NaN.
+    """
+    arrow = file.schema_arrow
+    sure = [
+        test
+        for test in tests
+        if arrow.field(test.field.name).type == test.field.arrow_type
+        and not (test.op == "is null" and pa.types.is_floating(test.field.arrow_type))
+    ]
+    wanted = expression(sure)
+    if wanted is None or file.num_row_groups < 2:
+        return None
+    fragment = ds.ParquetFileFormat().make_fragment(source)
+    return [group.id for group in fragment.subset(wanted).row_groups]
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn what Arrow says of a file's bytes into FormatError and IntegrityError."""
+    try:
+        yield
     except pa.ArrowInvalid as error:
-        raise FormatError(f"{path.name} is not a Parquet file that can be read: {error}.", resource=name) from error
+        raise FormatError(
+            f"{path.name} is not a Parquet file that can be read: {error}.", resource=path.stem
+        ) from error
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:  # the system's own word, not Arrow's
             raise
         raise IntegrityError(
-            f"{path.name} is damaged: {error}.", cure="Restore it from a backup: millpond restore.", resource=name
+            f"{path.name} is damaged: {error}.", cure="Restore it from a backup: millpond restore.", resource=path.stem
         ) from error
 
 
 def read_footer(path: Path) -> tuple[Any, FrameSchema]:
     """The file's metadata and its schema, without reading its rows."""
     try:
-        metadata = pq.read_metadata(path)
+        with pa.OSFile(str(path), "rb") as source:
+            mark = find_mark(source.fileno(), path.stem)
+            metadata = pq.read_metadata(source) if mark is None else _parsed(mark.footer)
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise FormatError(
             f"{path.name} is not a Parquet file that can be read: {error}.", resource=path.stem
         ) from error
-    schema = own_schema(metadata.metadata, metadata.schema.to_arrow_schema())
-    return metadata, _described(metadata.schema.to_arrow_schema()) if schema is None else schema
+    arrow = metadata.schema.to_arrow_schema()
+    schema = own_schema(metadata.metadata, arrow)
+    return metadata, described(arrow) if schema is None else schema
 
 
 def own_schema(notes: dict[bytes, bytes] | None, arrow: pa.Schema) -> FrameSchema | None:
@@ -106,38 +242,3 @@ def _held_as(there: pa.DataType, wanted: pa.DataType) -> bool:
     """Whether a column of that type was written from the wanted one: categories as a dictionary, seconds as more."""
     plain = there.value_type if pa.types.is_dictionary(there) else there
     return bool(plain.id == wanted.id)
-
-
-def _described(arrow: pa.Schema) -> FrameSchema:
-    """The schema of a file that others wrote, without its rows; a column that is not read has its Arrow type there."""
-    if b"pandas" in (arrow.metadata or {}):
-        return encode(arrow.empty_table().to_pandas(), lossy=True)[1]
-    fields: list[Field] = []
-    for name in arrow.names:
-        try:
-            fields += natural(arrow.empty_table().select([name]), "").fields
-        except FidelityError:
-            kind = str(arrow.field(name).type)
-            fields.append(Field(name, name, "unread", kind, kind))
-    return replace(natural(arrow.empty_table().select([]), ""), fields=tuple(fields))
-
-
-def _foreign(file: Any, name: str, columns: Sequence[Any] | None) -> tuple[pa.Table, FrameSchema]:
-    if b"pandas" in (file.schema_arrow.metadata or {}):  # pandas wrote it and knows its index and dtypes
-        frame = file.read().to_pandas()
-        return encode(frame if columns is None else frame[_there(columns, list(frame.columns), name)])
-    if len(set(file.schema_arrow.names)) < len(file.schema_arrow.names):
-        raise FormatError(f"{name} has two columns of one name, of which either could be meant.", resource=name)
-    wanted = None if columns is None else _there(columns, file.schema_arrow.names, name)
-    table = file.read(columns=wanted)
-    table = table if wanted is None else table.select(wanted)
-    return table, natural(table, name)
-
-
-def _there(columns: Sequence[Any], known: list[Any], name: str) -> list[Any]:
-    for column in columns:
-        if column not in known:
-            raise ColumnNotFoundError(
-                f"{name!r} has no column {column!r}.", cure=known_names(str(column), map(str, known)), resource=name
-            )
-    return list(columns)

@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Hashable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from framework.errors import ColumnNotFoundError, FormatError, OptionError, SchemaError, known_names
-from framework.schema.fields import (
-    Field,
-    decode_column,
-    encode_column,
-    fit,
-    refuse,
-    text_dtype,
-    text_name,
+from framework.schema.columns import decode_column, encode_column, index_of
+from framework.schema.fields import WIDER, Field, fit, refuse
+from framework.schema.labels import (
+    columns_from,
+    columns_spec,
+    field_from_json,
+    field_to_json,
+    label_from_json,
+    label_to_json,
+    plain_label,
 )
 
 VERSION = 1
@@ -45,7 +48,7 @@ class FrameSchema:
 
     def dumps(self) -> str:
         """As JSON text with a checksum of its own, for a footer, a sidecar or a catalogue, which have none."""
-        fields = [_field_to_json(field) for field in self.fields]
+        fields = [field_to_json(field) for field in self.fields]
         data = {"millpond": VERSION, "fields": fields, "index": self.index, "columns": self.columns}
         return json.dumps({**data, "crc": _crc(data)})
 
@@ -57,7 +60,7 @@ class FrameSchema:
             if data.pop("crc") != _crc(data):
                 raise ValueError("its checksum is another")
             if data["millpond"] == VERSION:
-                return cls(tuple(_field_from_json(field) for field in data["fields"]), data["index"], data["columns"])
+                return cls(tuple(field_from_json(field) for field in data["fields"]), data["index"], data["columns"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise FormatError(f"A schema on record is damaged: {error!r}.") from error
         raise SchemaError(
@@ -95,9 +98,11 @@ class FrameSchema:
         """
         known: dict[tuple[type, Any], list[Field]] = {}  # by type too, for 1 and True are equal
         for field in self.values:
-            known.setdefault((type(field.label), field.label), []).append(field)
-        asked = [label.item() if hasattr(label, "item") else label for label in labels]
+            label = _asked(field.label)
+            known.setdefault((type(label), label), []).append(field)
+        asked = [_asked(label) for label in labels]
         wanted: list[Field] = []
+        taken: set[str] = set()
         for label in asked:
             if not isinstance(label, Hashable) or (type(label), label) not in known:
                 names = [str(field.label) for field in self.values]
@@ -105,8 +110,9 @@ class FrameSchema:
                     f"{source!r} has no column {label!r}.", cure=known_names(str(label), names), resource=source
                 )
             found = known[type(label), label]
-            if found[0] in wanted:
+            if found[0].name in taken:
                 raise OptionError(f"columns= names {label!r} twice.", resource=source)
+            taken.add(found[0].name)
             wanted += found
         columns = self.columns
         if columns["kind"] == "range":
@@ -114,35 +120,17 @@ class FrameSchema:
         return replace(self, fields=self.levels + tuple(wanted), columns=columns)
 
 
+def _asked(label: Any) -> Any:
+    """A label as it is looked for: numpy's numbers are Python's."""
+    return plain_label(label.item() if isinstance(label, np.generic) else label) if _is_hashable(label) else label
+
+
+def _is_hashable(label: Any) -> bool:
+    return isinstance(label, Hashable) and not isinstance(label, (list, dict, set))
+
+
 def _crc(data: dict[str, Any]) -> int:
     return zlib.crc32(json.dumps(data).encode())
-
-
-def _field_to_json(field: Field) -> dict[str, Any]:
-    data = {key: value for key, value in asdict(field).items() if value is not None and value is not False}
-    if not field.missing:
-        del data["missing"]
-    return {**data, "label": _label_to_json(field.label)}
-
-
-def _field_from_json(data: dict[str, Any]) -> Field:
-    categories = data.get("categories")
-    return Field(
-        **{
-            **data,
-            "label": _label_from_json(data["label"]),
-            "missing": tuple((name, count) for name, count in data.get("missing", ())),
-            "categories": None if categories is None else tuple(categories),
-        }
-    )
-
-
-def _label_to_json(label: Any) -> Any:
-    return {"tuple": [_label_to_json(part) for part in label]} if isinstance(label, tuple) else label
-
-
-def _label_from_json(data: Any) -> Any:
-    return tuple(_label_from_json(part) for part in data["tuple"]) if isinstance(data, dict) else data
 
 
 # --------------------------------------------------------------------------- encode
@@ -161,19 +149,17 @@ def encode(frame: pd.DataFrame, *, lossy: bool = False) -> tuple[pa.Table, Frame
         raise SchemaError(
             f"A store keeps a pandas DataFrame, not {type(frame).__name__}.", cure="Wrap it: pd.DataFrame(...)"
         )
-    labels = [_plain_label(label) for label in frame.columns]
+    labels = [plain_label(label) for label in frame.columns]
     index = _index_kind(frame.index)
     parts: list[tuple[Any, Field]] = []
     if index["kind"] == "fields":
-        _check_levels(frame.index)
         for level in range(frame.index.nlevels):
-            name = _plain_label(frame.index.names[level])
-            column, field = encode_column(frame.index.get_level_values(level), name, lossy=lossy)
+            column, field = _encode_level(frame.index, level, plain_label(frame.index.names[level]), lossy=lossy)
             parts.append((column, replace(field, level=level)))
     for place, label in enumerate(labels):
         parts.append(encode_column(frame.iloc[:, place], label, lossy=lossy))
     fields = _named([field for _, field in parts])
-    schema = FrameSchema(fields, index, _columns_kind(frame.columns))
+    schema = FrameSchema(fields, index, columns_spec(frame.columns, labels))
     return table_of([column for column, _ in parts], schema.names, len(frame)), schema
 
 
@@ -187,63 +173,33 @@ def only_rows(rows: int) -> pa.Table:
     return pa.table({"": pa.nulls(rows)}).select([])
 
 
-def _plain_label(label: Any) -> Any:
-    """A label as JSON can keep it; numpy's integers become Python's."""
-    if type(label) is str:
-        return _encodable(label)
-    if label is None or type(label) in (int, bool):
-        return label
-    if isinstance(label, tuple):
-        return tuple(_plain_label(part) for part in label)
-    if hasattr(label, "item") and type(label.item()) in (int, bool):
-        return label.item()
-    raise refuse(label, f"a label of type {type(label).__name__} is not held", cure="Rename it to text.")
-
-
-def _encodable(label: str) -> str:
-    try:
-        label.encode()
-    except UnicodeEncodeError:
-        raise refuse(label, "a label with half a character is not held", cure="Rename it.") from None
-    return label
-
-
 def _index_kind(index: Any) -> dict[str, Any]:
     if isinstance(index, pd.RangeIndex):
-        name = _label_to_json(_plain_label(index.name))
+        name = label_to_json(plain_label(index.name))
         return {"kind": "range", "start": index.start, "stop": index.stop, "step": index.step, "name": name}
     return {"kind": "fields", "multi": isinstance(index, pd.MultiIndex)}
 
 
-def _check_levels(index: Any) -> None:
-    """A level of integers or booleans that lacks a value would come back as another dtype."""
+def _encode_level(index: Any, level: int, name: Any, *, lossy: bool) -> tuple[Any, Field]:
+    """One level of an index: of integers or booleans that lack a value as they are, not as pandas shows them."""
+    values = index.get_level_values(level)
     if isinstance(index, pd.MultiIndex):
-        for name, level, codes in zip(index.names, index.levels, index.codes, strict=True):
-            if level.dtype.kind in "iub" and (codes < 0).any():
-                raise refuse(name, "an index level of integers with a missing value is not held", cure="Make it Int64.")
-
-
-def _columns_kind(columns: Any) -> dict[str, Any]:
-    names = [_label_to_json(_plain_label(name)) for name in columns.names]
-    if isinstance(columns, pd.RangeIndex):
-        return {"kind": "range", "start": columns.start, "stop": columns.stop, "step": columns.step, "names": names}
-    if isinstance(columns, pd.MultiIndex):
-        return {"kind": "multi", "names": names}
-    dtype = columns.dtype
-    if isinstance(dtype, pd.StringDtype):
-        return {"kind": "index", "dtype": text_name(dtype), "names": names}
-    if str(dtype) not in ("object", "int64", "bool"):
-        raise refuse(columns.name, f"column labels of {dtype} are not held", cure="Rename them to text.")
-    return {"kind": "index", "dtype": str(dtype), "names": names}
+        known, codes = index.levels[level], index.codes[level]
+        if isinstance(known.dtype, np.dtype) and known.dtype.kind in "iub" and (codes < 0).any():
+            column, field = encode_column(known, name, lossy=lossy)
+            return column.take(pa.array(codes, mask=codes < 0)), field
+        if values.dtype != known.dtype:
+            raise refuse(name, f"an index level of {known.dtype} with a missing value is not held")
+    return encode_column(values, name, lossy=lossy)
 
 
 def _named(fields: list[Field]) -> tuple[Field, ...]:
     """Each field with a unique, non-empty text under which it is stored: its label where that will do."""
-    taken = {field.label for field in fields if isinstance(field.label, str) and field.level is None}
+    taken = {field.label for field in fields if type(field.label) is str and field.level is None}
     given: set[str] = set()
     answer = []
     for field in fields:
-        own = isinstance(field.label, str) and field.label != "" and (field.level is None or field.label not in taken)
+        own = type(field.label) is str and field.label != "" and (field.level is None or field.label not in taken)
         base = field.label if own else _made_name(field)
         name, count = base, 1
         while name in given or (not own and name in taken):
@@ -254,7 +210,7 @@ def _named(fields: list[Field]) -> tuple[Field, ...]:
 
 
 def _made_name(field: Field) -> str:
-    if field.label is not None and field.label != "":
+    if field.label is not None and not (isinstance(field.label, str) and field.label == ""):
         parts = field.label if isinstance(field.label, tuple) else (field.label,)
         return "_".join(map(str, parts)) or "column"
     return "index" if field.level == 0 else "column" if field.level is None else f"index_{field.level}"
@@ -268,7 +224,7 @@ def decode(table: pa.Table, schema: FrameSchema) -> pd.DataFrame:
     index = _decode_index(table, schema)
     arrays = [decode_column(table.column(field.name), field) for field in schema.values]
     frame = pd.DataFrame({place: _typed(array, index) for place, array in enumerate(arrays)}, index=index, copy=False)
-    frame.columns = _decode_columns(schema)
+    frame.columns = columns_from(schema.columns, [field.label for field in schema.values])
     return frame
 
 
@@ -283,36 +239,20 @@ def _decode_index(table: pa.Table, schema: FrameSchema) -> Any:
         stop = spec["start"] + table.num_rows * spec["step"]
         unchanged = schema.range_rows == table.num_rows
         return pd.RangeIndex(
-            spec["start"], spec["stop"] if unchanged else stop, spec["step"], name=_label_from_json(spec["name"])
+            spec["start"], spec["stop"] if unchanged else stop, spec["step"], name=label_from_json(spec["name"])
         )
-    levels = [_typed_index(decode_column(table.column(field.name), field), field) for field in schema.levels]
+    levels = [index_of(decode_column(table.column(field.name), field)) for field in schema.levels]
     names = [field.label for field in schema.levels]
-    if spec["multi"]:
-        return pd.MultiIndex.from_arrays(levels, names=names)
-    return levels[0].rename(names[0])
-
-
-def _typed_index(values: Any, field: Field) -> Any:
-    if field.dtype == "object" and field.categories is None:
-        return pd.Index(values, dtype=object)
-    return pd.Index(values)
-
-
-def _decode_columns(schema: FrameSchema) -> Any:
-    spec, labels = schema.columns, [field.label for field in schema.values]
-    names = [_label_from_json(name) for name in spec["names"]]
-    if spec["kind"] == "range":
-        return pd.RangeIndex(spec["start"], spec["stop"], spec["step"], name=names[0])
-    if spec["kind"] == "multi":
-        return (
-            pd.MultiIndex.from_tuples(labels, names=names)
-            if labels
-            else pd.MultiIndex.from_arrays([[]] * len(names), names=names)
-        )
-    dtype: Any = spec["dtype"]
-    if dtype.startswith("string["):
-        dtype = text_dtype(dtype)
-    return pd.Index(labels, dtype=dtype, name=names[0], tupleize_cols=False)
+    if not spec["multi"]:
+        return levels[0].rename(names[0])
+    index: Any = pd.MultiIndex.from_arrays(levels, names=names)
+    for place, field in enumerate(schema.levels):
+        if (
+            field.dtype in WIDER and str(levels[place].dtype) == WIDER[field.dtype]
+        ):  # some are missing, which the codes say
+            level = index.levels[place].astype(field.dtype)
+            index = index.set_levels(level, level=place, verify_integrity=False)
+    return index
 
 
 def plain(table: pa.Table, schema: FrameSchema) -> pa.Table:

@@ -8,8 +8,10 @@ from typing import Any
 import pyarrow as pa
 
 from framework.errors import FidelityError
-from framework.schema.fields import MASKED, OBJECTS, Field, zone_is_known
+from framework.schema.arrow_dtypes import in_microseconds
+from framework.schema.fields import MASKED, OBJECTS, Field, fit
 from framework.schema.frames import FrameSchema
+from framework.schema.zones import zone_is_known
 
 
 def natural(table: pa.Table, source: str) -> FrameSchema:
@@ -31,7 +33,8 @@ def _natural_field(name: str, column: Any, source: str) -> Field:
         values = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
         values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
         inner = _natural_field(name, pa.chunked_array([values.dictionary]), source)
-        return replace(inner, categories=tuple(values.dictionary.to_pylist()), ordered=kind.ordered)
+        categories = fit(pa.chunked_array([values.dictionary]), inner).to_pylist()
+        return replace(inner, categories=tuple(categories), ordered=kind.ordered)
     if pa.types.is_integer(kind):
         masked = {dtype: name for name, (_, dtype) in MASKED.items()}
         return Field(name, name, "integer", str(kind), masked[str(kind)] if nulls else str(kind))
@@ -46,6 +49,10 @@ def _natural_field(name: str, column: Any, source: str) -> Field:
         return Field(name, name, "instant" if kind.tz else "time", f"timestamp[{kind.unit}]", dtype, zone=kind.tz)
     if pa.types.is_duration(kind):
         return Field(name, name, "duration", str(kind), f"timedelta64[{kind.unit}]")
+    if pa.types.is_decimal(kind):
+        return Field(name, name, "decimal", "string", "object")
+    if pa.types.is_time(kind) and (str(kind) != "time64[ns]" or in_microseconds(column)):
+        return Field(name, name, "clock", "string", "object")
     for held, alias in ((pa.types.is_date, "date"), (_is_text, "string"), (_is_bytes, "bytes")):
         if held(kind):
             _, family, stored = OBJECTS[alias]

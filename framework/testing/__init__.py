@@ -1,7 +1,8 @@
 """What every implementation must pass, shipped so that yours can pass it too.
 
 A store's test inherits `StoreConformance` (a folder's `FolderConformance`) and says how its place is read and written
-without it. pytest is needed for that, hypothesis for one of its tests; `assert_same` needs neither.
+without it; a file format's inherits `FormatConformance`. pytest is needed for that, hypothesis for some of the tests
+and for the strategy `frames()`; `assert_same` needs neither.
 """
 
 from __future__ import annotations
@@ -11,19 +12,31 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from framework.testing.folders import FolderConformance
+    from framework.testing.formats import FormatConformance
+    from framework.testing.frames import frames
     from framework.testing.same import assert_same, first_difference
     from framework.testing.stores import StoreConformance
     from framework.testing.upserts import UpsertConformance
 
 _HOMES = {
     "FolderConformance": "framework.testing.folders",
+    "FormatConformance": "framework.testing.formats",
     "StoreConformance": "framework.testing.stores",
     "UpsertConformance": "framework.testing.upserts",
     "assert_same": "framework.testing.same",
     "first_difference": "framework.testing.same",
+    "frames": "framework.testing.frames",
 }
 
-__all__ = ["FolderConformance", "StoreConformance", "UpsertConformance", "assert_same", "first_difference"]
+__all__ = [
+    "FolderConformance",
+    "FormatConformance",
+    "StoreConformance",
+    "UpsertConformance",
+    "assert_same",
+    "first_difference",
+    "frames",
+]
 
 
 def __getattr__(name: str) -> Any:

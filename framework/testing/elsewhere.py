@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,3 +84,59 @@ def hold(pipe: Any, recipe: Recipe, name: str) -> None:
 def read(pipe: Any, recipe: Recipe, name: str) -> None:
     """Read a dataset and tell its rows."""
     pipe.send(make(recipe).get_data(name).to_dict("list"))
+
+
+# --------------------------------------------------------------------------- under another pandas
+
+
+def _frames() -> dict[str, Any]:
+    from framework.testing.examples import SAME
+    from framework.testing.held import HELD
+
+    return SAME | HELD
+
+
+def keep_all(recipe: Recipe) -> dict[str, str]:
+    """Save every example; the fingerprint of each."""
+    store = make(recipe)
+    told = {}
+    for place, (what, frame) in enumerate(_frames().items()):
+        store.save_data(frame(), f"d{place}")
+        told[what] = store.fingerprint(f"d{place}")
+    return told
+
+
+def pass_on(recipe: Recipe) -> dict[str, str]:
+    """Read every example that another process saved, save what was read under another name; its fingerprint."""
+    store = make(recipe)
+    told = {}
+    for place, what in enumerate(_frames()):
+        store.save_data(store.get_data(f"d{place}"), f"back{place}")
+        told[what] = store.fingerprint(f"back{place}")
+    return told
+
+
+def changed(recipe: Recipe) -> dict[str, str]:
+    """What of each example another process gave back otherwise than it was saved, in words."""
+    from framework.testing.same import first_difference
+
+    store = make(recipe)
+    told = {}
+    for place, (what, frame) in enumerate(_frames().items()):
+        difference = first_difference(frame(), store.get_data(f"back{place}"))
+        if difference is not None:
+            told[what] = difference
+    return told
+
+
+def by(python: str, work: Callable[[Recipe], dict[str, str]], recipe: Recipe) -> dict[str, str]:
+    """What `work` answers in a process of that interpreter; AssertionError with what it said if it failed."""
+    told = json.dumps(asdict(recipe))
+    script = f"import json, sys; from framework.testing import elsewhere as e; r = e.Recipe(**json.loads({told!r}));"
+    script += f"print(json.dumps(e.{work.__name__}(r)))"
+    paths = os.pathsep.join(path for path in sys.path if Path(path, "framework").is_dir())
+    environment = {**os.environ, "PYTHONPATH": paths}
+    done = subprocess.run([python, "-c", script], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    answer: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+    return answer

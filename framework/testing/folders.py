@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import pandas as pd
 import pytest
 
-from framework.errors import BaseFrameworkException, DatasetNameError, FormatError, OptionError, StorageError
+from framework.errors import BaseFrameworkException, DatasetNameError, FormatError, StorageError
 from framework.testing import elsewhere
 from framework.testing.same import assert_same
 from framework.testing.stores import StoreConformance
@@ -145,11 +145,6 @@ class FolderConformance(StoreConformance):
         """`d` with its suffix is a file; a dataset below it is refused, and the file stays."""
         with self.unchanged(store), pytest.raises(StorageError):
             store.save_data(PLAIN, f"kept{self.suffix}/below")
-
-    def test_upsert_is_not_held_by_files(self, store: Any) -> None:
-        """A mode that a folder does not have is an OptionError that says what to do."""
-        with self.unchanged(store), pytest.raises(OptionError, match="upsert"):
-            store.save_data(PLAIN, "kept", mode="upsert", keys=["n"])
 
     def test_the_umask_holds_and_a_mode_is_kept(self, store: Any) -> None:
         """A new file is as private as the umask says; one that was made private stays so."""

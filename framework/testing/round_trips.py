@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from framework.errors import FidelityError, SchemaError
+from framework.errors import DatasetNameError, FidelityError, SchemaError
 from framework.schema import encode, fingerprint
 from framework.testing.examples import MAYBE, REFUSED, SAME, UNLABELLED
-from framework.testing.same import assert_same
+from framework.testing.held import HELD
+from framework.testing.naughty import NAUGHTY
+from framework.testing.same import assert_same, first_difference
 from framework.testing.suite import OTHER, PLAIN, StoreSuite
 
 
@@ -22,21 +24,25 @@ class RoundTrips(StoreSuite):
     ----------
     examples : int
         How many frames hypothesis tries.
+    most_examples : int
+        How many in the slow run.
     """
 
-    examples: ClassVar[int] = 100
+    examples: ClassVar[int] = 300
+    most_examples: ClassVar[int] = 10_000
 
-    @pytest.mark.parametrize("what", SAME)
+    @pytest.mark.parametrize("what", SAME | HELD)
     def test_a_frame_comes_back_as_it_was_saved(self, store: Any, what: str) -> None:
         """Values, missing kinds, dtypes, units, zones, index, labels and order survive a save, and the fingerprint."""
-        frame = SAME[what]()
+        make = (SAME | HELD)[what]
+        frame = make()
         assert store.save_data(frame, "d") is True
         mine = store.get_data("d")
-        assert_same(SAME[what](), mine)
-        assert_same(SAME[what](), frame)  # the saved frame itself is left alone
-        assert store.fingerprint("d") == fingerprint(*encode(SAME[what]()))
+        assert_same(make(), mine)
+        assert_same(make(), frame)  # the saved frame itself is left alone
+        assert store.fingerprint("d") == fingerprint(*encode(make()))
         for place in range(mine.shape[1] if len(mine) else 0):
-            mine.iloc[0, place] = mine.iloc[-1, place]  # the caller owns it: it can be written to,
+            mine.isetitem(place, mine.iloc[::-1, place].array)  # the caller owns it: it can be written to,
         assert_same(frame, store.get_data("d"))  # and does not reach the store
 
     @pytest.mark.parametrize("what", SAME)
@@ -82,18 +88,25 @@ class RoundTrips(StoreSuite):
 
     def test_any_frame_comes_back_or_is_refused(self, store: Any) -> None:
         """No frame that hypothesis finds is changed on its way through the store."""
+        self._tried(store, self.examples)
+
+    @pytest.mark.slow
+    @pytest.mark.timeout(7200)
+    def test_thousands_of_frames_come_back_or_are_refused(self, store: Any) -> None:
+        """No frame out of many more is changed either; each run finds others."""
+        self._tried(store, self.most_examples, same_ones=False)
+
+    def _tried(self, store: Any, examples: int, *, same_ones: bool = True) -> None:
         from hypothesis import HealthCheck, Phase, given, settings
 
         from framework.testing.frames import frames
 
-        quick = (Phase.explicit, Phase.generate, Phase.shrink)
-
         @settings(
-            max_examples=self.examples,
+            max_examples=examples,
             deadline=None,
-            derandomize=True,
+            derandomize=same_ones,
             database=None,
-            phases=quick,
+            phases=(Phase.explicit, Phase.generate, Phase.shrink),
             suppress_health_check=list(HealthCheck),
         )
         @given(frames())
@@ -102,15 +115,61 @@ class RoundTrips(StoreSuite):
 
         holds()
 
-    def _held_or_refused(self, store: Any, frame: pd.DataFrame) -> None:
+    def test_held_frames_follow_each_other(self, store: Any) -> None:
+        """What is held through the logical schema can be appended to what is of its kind, and stays exact."""
+        for place, (what, make) in enumerate(HELD.items()):
+            name, frame = f"d{place}", make()
+            store.save_data(frame, name)
+            store.save_data(make(), name, mode="append")
+            both = store.get_data(name)
+            for half in (both.iloc[: len(frame)], both.iloc[len(frame) :]):
+                if isinstance(frame.index, pd.RangeIndex):
+                    half = half.set_axis(frame.index, axis=0)
+                assert first_difference(frame, half) is None, what
+
+    def test_naughty_text_is_kept_in_cells(self, store: Any) -> None:
+        """Text that breaks programs comes back as a cell, character for character."""
+        frame = pd.DataFrame({"n": range(len(NAUGHTY)), "t": pd.Series(list(NAUGHTY), dtype=object)})
+        self._held_or_refused(store, frame)
+        for word in NAUGHTY:
+            self._held_or_refused(store, pd.DataFrame({"t": pd.Series([word, None, ""], dtype=object)}), "one")
+
+    def test_naughty_text_is_kept_in_labels_and_names(self, store: Any) -> None:
+        """The same text comes back as a column's label, all at once and one by one, and as an index's name."""
+        wide = pd.DataFrame([range(len(NAUGHTY))], columns=pd.Index(list(NAUGHTY), dtype=object))
+        self._held_or_refused(store, wide)
+        for word in NAUGHTY:
+            labels = pd.Index([word, f"{word}2"], dtype=object, name=word)
+            frame = pd.DataFrame([[1, 2]], columns=labels, index=pd.Index([3], name=word))
+            self._held_or_refused(store, frame, "one")
+
+    def test_naughty_names_are_held_and_listed_or_refused(self, store: Any) -> None:
+        """The same text as a dataset's name is that dataset and no other, listed as it is, or a DatasetNameError."""
+        store.save_data(PLAIN, "kept")
+        held = {}
+        for place, word in enumerate(NAUGHTY):
+            frame = pd.DataFrame({"n": [place]})
+            before = self.raw_state(store) if place % 20 == 0 else None
+            try:
+                store.save_data(frame, word)
+            except DatasetNameError:
+                assert before is None or self.raw_state(store) == before
+            else:
+                held[store.canonical(word)] = frame
+        assert set(store.list_sources()) == {"kept", *held}
+        for name, frame in held.items():
+            assert_same(frame, store.get_data(name))
+        assert_same(PLAIN, store.get_data("kept"))
+
+    def _held_or_refused(self, store: Any, frame: pd.DataFrame, name: str = "d") -> None:
         copy = frame.copy()
         try:
-            store.save_data(frame, "d")
+            store.save_data(frame, name)
         except FidelityError:
             with self.unchanged(store), pytest.raises(FidelityError):
                 store.save_data(frame, "kept")
         else:
-            assert_same(copy, store.get_data("d"))
+            assert_same(copy, store.get_data(name))
 
     def test_a_change_of_the_saved_frame_does_not_reach_the_store(self, store: Any) -> None:
         """A save takes a copy of what was given."""
@@ -135,4 +194,4 @@ class RoundTrips(StoreSuite):
 
 
 def _gone(cell: Any) -> bool:
-    return cell is None or (isinstance(cell, float) and cell != cell)
+    return cell is None or cell is pd.NA or (isinstance(cell, float) and cell != cell)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import datetime as dt
+from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -55,6 +57,10 @@ def _in_index(left: Any, right: Any, what: str) -> Iterator[str]:
     if not _same_cells(list(left.names), list(right.names)):
         yield f"{what}: names {list(left.names)} and {list(right.names)}"
     for level in range(left.nlevels):
+        if isinstance(left, pd.MultiIndex):  # with a missing label a level of integers shows itself as floats
+            dtypes = [_dtype(index.levels[level].dtype) for index in (left, right)]
+            if dtypes[0] != dtypes[1]:
+                yield f"{what}, level {level}: {dtypes[0]} and {dtypes[1]}"
         own = f"{what}, level {level}" if left.nlevels > 1 else what
         yield from _in_values(_array(left.get_level_values(level)), _array(right.get_level_values(level)), own)
 
@@ -103,10 +109,12 @@ def _dtype(dtype: Any) -> str:
 def _unequal(left: Any, right: Any) -> Any:
     """A mask of the cells that differ, of two arrays of one dtype and length."""
     kind = left.dtype
-    if isinstance(kind, pd.DatetimeTZDtype) or (isinstance(kind, np.dtype) and kind.kind in "mM"):
+    if isinstance(kind, (pd.DatetimeTZDtype, pd.PeriodDtype)) or (isinstance(kind, np.dtype) and kind.kind in "mM"):
         return np.asarray(left.asi8) != np.asarray(right.asi8)
     if isinstance(kind, np.dtype) and kind.kind in "iufb":
         return _unequal_numbers(np.asarray(left), np.asarray(right))
+    if isinstance(kind, np.dtype) and kind.kind == "c":
+        return _unequal_numbers(left.real, right.real) | _unequal_numbers(left.imag, right.imag)
     if kind.name in MASKED:
         return _unequal_masked(left, right)
     return np.array([not _same(*pair) for pair in zip(left, right, strict=True)], dtype=bool)
@@ -140,8 +148,43 @@ def _same(left: Any, right: Any) -> bool:
         return True
     if type(left) is not type(right) or left is pd.NaT or left is pd.NA:
         return False
-    if isinstance(left, tuple):
-        return _same_cells(list(left), list(right))
-    if isinstance(left, (float, np.floating)):
-        return bool(np.isnan(left) and np.isnan(right)) or (left == right and np.signbit(left) == np.signbit(right))
+    for kinds, same in SAME:
+        if isinstance(left, kinds):
+            return same(left, right)
     return bool(left == right)
+
+
+def _same_float(left: Any, right: Any) -> bool:
+    return bool(np.isnan(left) and np.isnan(right)) or bool(left == right and np.signbit(left) == np.signbit(right))
+
+
+def _same_dict(left: Any, right: Any) -> bool:
+    return _same_cells(list(left), list(right)) and _same_cells(list(left.values()), list(right.values()))
+
+
+def _same_moment(left: Any, right: Any) -> bool:
+    """The same on the wall, in the same zone, on the same side of a changing clock, of the same unit."""
+    told = [(cell.isoformat(), str(cell.tzinfo), cell.fold, getattr(cell, "unit", None)) for cell in (left, right)]
+    return told[0] == told[1]
+
+
+SAME: list[tuple[Any, Callable[[Any, Any], bool]]] = [
+    ((tuple, list), lambda left, right: _same_cells(list(left), list(right))),
+    (dict, _same_dict),
+    (np.complexfloating, lambda left, right: _same_float(left.real, right.real) and _same_float(left.imag, right.imag)),
+    (complex, lambda left, right: _same_float(left.real, right.real) and _same_float(left.imag, right.imag)),
+    ((float, np.floating), _same_float),
+    (Decimal, lambda left, right: left.as_tuple() == right.as_tuple()),
+    ((dt.datetime, dt.time), _same_moment),
+    (pd.Timedelta, lambda left, right: left == right and left.unit == right.unit),
+    (
+        (np.datetime64, np.timedelta64),
+        lambda left, right: left.dtype == right.dtype and left.view("i8") == right.view("i8"),
+    ),
+    (pd.Interval, lambda left, right: left.closed == right.closed and _same_ends(left, right)),
+    (np.ndarray, lambda left, right: left.dtype == right.dtype and np.array_equal(left, right)),
+]
+
+
+def _same_ends(left: Any, right: Any) -> bool:
+    return _same(left.left, right.left) and _same(left.right, right.right)

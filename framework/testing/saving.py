@@ -15,12 +15,13 @@ from framework.errors import (
     ColumnNotFoundError,
     ConfigurationException,
     DataException,
+    DatasetExistsError,
     DatasetNameError,
     DatasetNotFoundError,
     OptionError,
     SchemaError,
 )
-from framework.interfaces import Deletes, Describes, IDataSaver, IDataSource
+from framework.interfaces import Deletes, Describes, IDataSaver, IDataSource, Iterates, Renames
 from framework.testing.examples import SAME, column, text, times
 from framework.testing.same import assert_same
 from framework.testing.suite import OTHER, PLAIN, PLAIN_ROWS, StoreSuite
@@ -30,16 +31,14 @@ BAD_NAMES = ["", " ", "a\0b", "\0", "x" * 3000, "\ud800", None, 7, b"bytes", ("t
 UNFIT: dict[str, tuple[pd.DataFrame, pd.DataFrame]] = {
     "text to numbers": (column([1, 2]), text("a")),
     "numbers to text": (text("a"), column([1])),
-    "floats to integers": (column([1, 2]), column([0.5])),
-    "whole floats to integers": (column([1, 2]), column([3.0])),
-    "missing to integers": (column([1, 2]), column(pd.array([None], dtype="Int64"))),
-    "missing to booleans": (column([True]), column(pd.array([None], dtype="boolean"))),
-    "too large an integer": (column([1], "int8"), column([300])),
-    "a negative to unsigned": (column([1], "uint8"), column([-1])),
-    "too fine a float": (column([0.5], "float32"), column([0.1])),
-    "too large a float": (column([0.5], "float32"), column([1e300])),
+    "booleans to numbers": (column([1]), column([True])),
+    "an integer beyond all types": (column([-1]), column([2**64 - 1], "uint64")),
+    "a float beside an integer that no float is": (column([2**53 + 1]), column([0.5])),
     "an integer that no float is": (column([0.5]), column([2**53 + 1])),
-    "too fine a time": (column(np.array([0], "M8[s]")), column(np.array([1], "M8[ms]"))),
+    "finer times beside one that does not reach": (
+        column(np.array(["9000-01-01"], "M8[s]")),
+        column(np.array([1], "M8[ns]")),
+    ),
     "times in a zone to naive ones": (
         column(pd.to_datetime(["2024-01-01"])),
         column(pd.to_datetime(["2024-01-01"], utc=True)),
@@ -49,13 +48,74 @@ UNFIT: dict[str, tuple[pd.DataFrame, pd.DataFrame]] = {
         column(pd.Categorical(["a"], categories=["b", "a"], ordered=True)),
     ),
     "text to categories": (column(pd.Categorical(["a"])), text("a")),
-    "a column too many": (column([1]), pd.DataFrame({"x": [1], "y": [2]})),
-    "a column too few": (pd.DataFrame({"x": [1], "y": [2]}), column([1])),
+    "a column of integers too few": (pd.DataFrame({"x": [1], "y": [2]}), column([1])),
     "another column": (column([1]), pd.DataFrame({"y": [1]})),
     "a named index to a RangeIndex": (column([1]), pd.DataFrame({"x": [1]}, index=pd.Index([5], name="k"))),
     "another index": (
         pd.DataFrame({"x": [1]}, index=pd.Index([5], name="k")),
         pd.DataFrame({"x": [1]}, index=pd.Index([5], name="l")),
+    ),
+}
+
+# What -> the old rows, the new ones, and what is there after the append.
+GROWS: dict[str, tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]] = {
+    "a larger integer": (column([1], "int8"), column([300], "int16"), column([1, 300], "int16")),
+    "a negative beside unsigned": (column([1], "uint8"), column([-1], "int8"), column([1, -1], "int16")),
+    "floats beside integers": (column([1, 2]), column([0.5]), column([1.0, 2.0, 0.5])),
+    "whole floats beside integers": (column([1, 2]), column([3.0]), column([1.0, 2.0, 3.0])),
+    "a finer float": (column([0.5], "float32"), column([0.1]), column([0.5, 0.1])),
+    "a larger float": (column([0.5], "float32"), column([1e300]), column([0.5, 1e300])),
+    "missing integers": (
+        column([1, 2]),
+        column(pd.array([None], dtype="Int64")),
+        column(pd.array([1, 2, None], dtype="Int64")),
+    ),
+    "missing booleans": (
+        column([True]),
+        column(pd.array([None], dtype="boolean")),
+        column(pd.array([True, None], dtype="boolean")),
+    ),
+    "a finer time": (
+        column(np.array([7], "M8[s]")),
+        column(np.array([1], "M8[ms]")),
+        column(np.array([7000, 1], "M8[ms]")),
+    ),
+    "a finer time in a zone": (
+        column(pd.to_datetime([7], unit="s", utc=True).as_unit("s").tz_convert("Asia/Tokyo")),
+        column(pd.to_datetime([1], unit="ns", utc=True).tz_convert("Asia/Tokyo")),
+        column(pd.to_datetime([7 * 10**9, 1], unit="ns", utc=True).tz_convert("Asia/Tokyo")),
+    ),
+    "text beside nothing but missing cells": (text(None, None), column([1.5]), column([np.nan, np.nan, 1.5])),
+    "nothing but missing cells": (column([1.5]), text(None), column([1.5, np.nan])),
+    "a new column of integers": (
+        column([1]),
+        pd.DataFrame({"x": [2], "y": [5]}),
+        pd.DataFrame({"x": [1, 2], "y": pd.array([None, 5], dtype="Int64")}),
+    ),
+    "a new column of text": (
+        column([1]),
+        pd.DataFrame({"x": [2], "t": text("a")["x"]}),
+        pd.DataFrame({"x": [1, 2], "t": text(None, "a")["x"]}),
+    ),
+    "a new column of times": (
+        column([1]),
+        pd.DataFrame({"w": pd.to_datetime(["2024-01-01"]), "x": [2]}),
+        pd.DataFrame({"x": [1, 2], "w": np.array(["NaT", "2024-01-01"], "M8[ns]")}),
+    ),
+    "a new column of categories": (
+        column([1]),
+        pd.DataFrame({"x": [2], "c": pd.Categorical(["b"], categories=["b", "a"])}),
+        pd.DataFrame({"x": [1, 2], "c": pd.Categorical([None, "b"], categories=["b", "a"])}),
+    ),
+    "a column of text too few": (
+        pd.DataFrame({"x": [1], "t": text("a")["x"]}),
+        column([2]),
+        pd.DataFrame({"x": [1, 2], "t": text("a", None)["x"]}),
+    ),
+    "a column of floats too few": (
+        pd.DataFrame({"x": [1], "f": [0.5]}),
+        column([2]),
+        pd.DataFrame({"x": [1, 2], "f": [0.5, np.nan]}),
     ),
 }
 
@@ -177,9 +237,10 @@ class Saving(StoreSuite):
         store = self.make_store(tmp_path, time_column="when")
         frame = pd.DataFrame({"x": range(3), "when": times(["2024-01-01", None, "2024-01-03"])})
         store.save_data(frame, "d")
-        assert_same(frame.loc[[2]], store.get_data("d", start="2024-01-02"))
-        assert_same(frame.loc[[0]], store.get_data("d", end="2024-01-01"))
-        assert_same(frame.loc[[2], ["x"]], store.get_data("d", start="2024-01-02", columns=["x"]))
+        last = frame.loc[[2]].reset_index(drop=True)
+        assert_same(last, store.get_data("d", start="2024-01-02"))
+        assert_same(frame.loc[[0]].reset_index(drop=True), store.get_data("d", end="2024-01-01"))
+        assert_same(last[["x"]], store.get_data("d", start="2024-01-02", columns=["x"]))
         store.save_data(PLAIN, "timeless")
         with pytest.raises(ColumnNotFoundError, match="when"):
             store.get_data("timeless", start="2024-01-01")
@@ -261,11 +322,109 @@ class Saving(StoreSuite):
         with self.unchanged(store, "d"), pytest.raises(SchemaError):
             store.save_data(new, "d", mode="append")
 
+    @pytest.mark.parametrize("what", GROWS)
+    def test_columns_and_types_grow(self, store: Any, what: str) -> None:
+        """Appended rows may bring columns and wider types; every value that was there stays what it was."""
+        old, new, wanted = GROWS[what]
+        store.save_data(old, "d")
+        store.save_data(new, "d", mode="append")
+        assert_same(wanted, store.get_data("d"))
+        store.save_data(wanted, "d", mode="append")
+        assert_same(wanted, store.get_data("d").iloc[len(wanted) :].reset_index(drop=True))
+
+    # ------------------------------------------------------------------ one save, tried again
+
+    @pytest.mark.parametrize("mode", ["replace", "append", "upsert"])
+    def test_a_save_that_is_tried_again_adds_nothing(self, store: Any, mode: Any) -> None:
+        """The same save_id a second time changes nothing, also after other saves, and answers True."""
+        given: dict[str, Any] = {"mode": mode, "keys": ["n"] if mode == "upsert" else None}
+        store.save_data(PLAIN, "d")
+        assert store.save_data(OTHER, "d", save_id="load-1", **given) is True
+        store.save_data(OTHER.assign(n=8), "d", mode="append", save_id="load-2")
+        with self.unchanged(store, "d"):
+            for ours in ("load-1", "load-2"):
+                assert store.save_data(OTHER, "d", save_id=ours, **given) is True
+        store.save_data(OTHER, "d", mode="append", save_id="load-3")
+        assert list(store.get_data("d")["n"])[-2:] == [8, 7]
+        assert store.save_data(PLAIN, "elsewhere", save_id="load-1") is True
+        assert_same(PLAIN, store.get_data("elsewhere"))
+
+    def test_a_replace_takes_the_ids_of_earlier_saves_with_their_rows(self, store: Any) -> None:
+        """What was replaced can be saved again under its id; the replace's own id stays on record."""
+        store.save_data(PLAIN, "d")
+        store.save_data(OTHER, "d", mode="append", save_id="load-1")
+        store.save_data(PLAIN, "d")
+        store.save_data(OTHER, "d", mode="append", save_id="load-1")
+        assert list(store.get_data("d")["n"]) == [3, 1, 2, 7]
+        store.save_data(PLAIN, "d", save_id="load-2")
+        with self.unchanged(store, "d"):
+            store.save_data(OTHER, "d", save_id="load-2")
+        store.save_data(OTHER, "d", mode="append", save_id="load-1")
+        assert list(store.get_data("d")["n"]) == [3, 1, 2, 7]
+
+    def test_a_restore_brings_back_just_the_ids_of_the_saves_that_it_brings_back(self, store: Any) -> None:
+        """A save that it undid can be made again; one that is in the backup is not made twice."""
+        if store.vault is None:
+            return
+        store.save_data(PLAIN, "d", save_id="load-1")
+        backup_id = store.vault.backup_data("d")[1]
+        store.save_data(OTHER, "d", mode="append", save_id="load-2")
+        store.vault.restore_data("d", backup_id)
+        with self.unchanged(store, "d"):
+            store.save_data(OTHER, "d", mode="append", save_id="load-1")
+        store.save_data(OTHER, "d", mode="append", save_id="load-2")
+        assert list(store.get_data("d")["n"]) == [3, 1, 2, 7]
+
+    def test_an_id_that_is_none_is_refused(self, store: Any) -> None:
+        """save_id= is text that is neither empty nor endless."""
+        with self.unchanged(store):
+            for bad in ("", "x" * 1000, 7):
+                with pytest.raises(OptionError, match="save_id"):
+                    store.save_data(PLAIN, "kept", save_id=bad)
+
+    # ------------------------------------------------------------------ rename
+
+    def test_a_dataset_can_be_renamed(self, store: Any) -> None:
+        """rename_data moves rows, types and what is on record; the old name is free."""
+        frame = PLAIN.set_axis(pd.Index([7, 8, 9], name="key"), axis=0)
+        store.save_data(frame, "a b", save_id="one")
+        store.save_data(frame, "a b", mode="append")
+        assert store.rename_data("a b", "deep/er") is True
+        assert store.list_sources() == ["deep/er"]
+        assert_same(pd.concat([frame, frame]), store.get_data("deep/er"))
+        assert store.describe("deep/er").version == 2
+        with pytest.raises(DatasetNotFoundError):
+            store.get_data("a b")
+        store.save_data(OTHER, "a b")
+        assert store.describe("a b").version == 1
+        with self.unchanged(store, "deep/er"):
+            store.save_data(frame, "deep/er", mode="append", save_id="one")
+
+    def test_a_table_of_others_can_be_renamed(self, store: Any) -> None:
+        """Its rows are read under the new name as they were under the old one."""
+        self.raw_write(store, "theirs", [{"n": 1, "t": "a"}, {"n": 2, "t": "b"}])
+        frame = store.get_data("theirs")
+        store.rename_data("theirs", "ours")
+        assert store.list_sources() == ["ours"]
+        assert_same(frame, store.get_data("ours"))
+
+    def test_a_rename_that_cannot_be_changes_nothing(self, store: Any) -> None:
+        """A name that is taken, its own too, one that is not there, one that no store holds: each is an error."""
+        store.save_data(OTHER, "there")
+        with self.unchanged(store):
+            for taken in ("there", "kept"):
+                with pytest.raises(DatasetExistsError, match=taken):
+                    store.rename_data("kept", taken)
+            with pytest.raises(DatasetNotFoundError, match="'kep'"):
+                store.rename_data("kep", "new")
+            with pytest.raises(DatasetNameError):
+                store.rename_data("kept", "a\0b")
+
     # ------------------------------------------------------------------ what is on record
 
     def test_a_store_is_a_source_and_a_saver(self, store: Any) -> None:
         """The interfaces and the powers that every store has."""
-        for power in (IDataSource, IDataSaver, Describes, Deletes):
+        for power in (IDataSource, IDataSaver, Describes, Deletes, Renames, Iterates):
             assert isinstance(store, power)
 
     def test_a_description_tells_what_is_there(self, store: Any) -> None:
@@ -357,7 +516,7 @@ class Saving(StoreSuite):
         if store.vault is None:
             return
         with self.unchanged(store), pytest.raises(DataException):
-            store.save_with_backup(text(1, "a"), "kept")
+            store.save_with_backup(text({1}, "a"), "kept")
         assert store.vault.list_backups() == []
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from framework.testing.reading import Reading
 from framework.testing.round_trips import RoundTrips
 from framework.testing.saving import Saving
 from framework.testing.sharing import Sharing
+from framework.testing.upserts import UpsertConformance
 
 
-class StoreConformance(RoundTrips, Saving, Sharing):
+class StoreConformance(RoundTrips, Saving, UpsertConformance, Reading, Sharing):
     """Inherit it in a test class, fill in the hooks of `StoreSuite`, and pytest runs the whole suite.
 
     Examples

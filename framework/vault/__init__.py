@@ -1,5 +1,7 @@
 """Vault: verified copies of any store's tables, and the way back."""
 
+from framework.vault.places import LocalPlace, Place
+from framework.vault.remote import RemotePlace
 from framework.vault.vault import Vault
 
-__all__ = ["Vault"]
+__all__ = ["LocalPlace", "Place", "RemotePlace", "Vault"]

@@ -1,19 +1,26 @@
-"""A backup's manifest: what is in it, written last; a folder without one is no backup."""
+"""A backup's manifest: what is in it, written last; a backup without one is none."""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256 as sha
 from pathlib import Path
+from urllib.parse import quote
 
+from framework.attempt import Attempt
 from framework.errors import IntegrityError
-from framework.files import replace_bytes, sha256
+from framework.files import sha256
 from framework.interfaces import BackupRecord
 
 NAME = "manifest.json"
-VERSION = 1
+VERSION = 2
+SINCE_2 = ("save_ids", "before_restore")  # which manifests of version 1 lack
+MOMENT = "%Y%m%dT%H%M%S%fZ"
+ID = r"[0-9]{8}T[0-9]{12}Z"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,10 @@ class Manifest:
         None for bytes that could not be read and were kept all the same.
     place : str
         Tells the store's place from another of the same name.
+    save_ids : tuple of str
+        Of the saves that the rows hold.
+    before_restore : bool
+        Whether a restore made it of what it replaced.
     """
 
     backup_id: str
@@ -40,10 +51,12 @@ class Manifest:
     fingerprint: str
     schema: str
     media: str
-    files: dict[str, tuple[int, str]]
+    files: Mapping[str, tuple[int, str]]
     version: int | None = None
     place: str = ""
     millpond: int = VERSION
+    save_ids: tuple[str, ...] = ()
+    before_restore: bool = False
 
     @property
     def created(self) -> datetime:
@@ -64,29 +77,30 @@ class Manifest:
 
     def dumps(self) -> bytes:
         """As JSON, closed by a checksum over all the rest: whatever changes a byte of it, shows."""
-        body = json.dumps(asdict(self), indent=1)
-        return json.dumps({**asdict(self), "seal": sha(body.encode()).hexdigest()}, indent=1).encode()
-
-    def write(self, folder: Path) -> None:
-        replace_bytes(folder / NAME, self.dumps())
+        lacking = SINCE_2 if self.millpond < 2 else ()
+        told = {key: value for key, value in asdict(self).items() if key not in lacking}
+        seal = sha(json.dumps(told, indent=1).encode()).hexdigest()
+        return json.dumps({**told, "seal": seal}, indent=1).encode()
 
     @classmethod
-    def read(cls, folder: Path) -> Manifest:
-        """The manifest in that folder; IntegrityError for one that is damaged or of a newer Millpond."""
-        written = (folder / NAME).read_bytes()
+    def loads(cls, written: bytes, backup_id: str) -> Manifest:
+        """The manifest of those bytes; IntegrityError for one that is damaged or of a newer Millpond."""
         try:
             data = json.loads(written)
             if data["millpond"] > VERSION:
                 raise IntegrityError(
-                    f"The backup {folder.name} was made by a newer Millpond.", cure="pip install --upgrade millpond"
+                    f"The backup {backup_id} was made by a newer Millpond.", cure="pip install --upgrade millpond"
                 )
             files = {name: (int(size), str(digest)) for name, (size, digest) in data["files"].items()}
-            manifest = cls(**{**{key: value for key, value in data.items() if key != "seal"}, "files": files})
+            told = {key: value for key, value in data.items() if key != "seal"}
+            manifest = cls(**{**told, "files": files, "save_ids": tuple(map(str, data.get("save_ids", ())))})
             if manifest.dumps() != written:
                 raise ValueError("it is not as it was written")
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if any(Path(name).name != name or name == NAME for name in files):
+                raise ValueError("it names files elsewhere")
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise IntegrityError(
-                f"The manifest of the backup {folder.name} is damaged: {error}.", cure="Use another: millpond backups."
+                f"The manifest of the backup {backup_id} is damaged: {error}.", cure="Use another: millpond backups."
             ) from error
         return manifest
 
@@ -108,3 +122,31 @@ def files_in(folder: Path) -> dict[str, tuple[int, str]]:
     """Name to size and checksum of every file in a backup's folder."""
     paths = sorted(path for path in folder.iterdir() if path.is_file() and path.name != NAME)
     return {path.name: (path.stat().st_size, sha256(path)) for path in paths}
+
+
+def as_file(name: str) -> str:
+    """A file name for any dataset name: reversible for all but very long ones, never a path, never hidden."""
+    safe = quote(name, safe=" ").replace(".", "%2E", 1) if name.startswith(".") else quote(name, safe=" ")
+    return safe if len(safe) <= 200 else f"{safe[:150]}~{sha(name.encode()).hexdigest()[:32]}"
+
+
+def moment_of(backup_id: str) -> datetime | None:
+    """When a backup was made, as its id tells; None for what is no such id."""
+    stamp = backup_id.partition("-")[0]
+    try:
+        return datetime.strptime(stamp, MOMENT).replace(tzinfo=UTC) if re.fullmatch(ID, stamp) else None
+    except ValueError:  # digits that are no date
+        return None
+
+
+def manifest_at(home: str, written: Attempt[bytes]) -> Manifest:
+    """The manifest of a finished backup; IntegrityError unless it lies where it was put."""
+    if written.value is None:
+        raise written.error or IntegrityError(f"The backup {written.name} has no manifest.")
+    manifest, dataset = Manifest.loads(written.value, written.name), home.partition("/")[2]
+    if (as_file(manifest.source), manifest.backup_id) != (dataset, written.name):
+        raise IntegrityError(
+            f"The backup in {dataset}/{written.name} is {manifest.backup_id} of {manifest.source!r}.",
+            cure="Put it back to where it was.",
+        )
+    return manifest

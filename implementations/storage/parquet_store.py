@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from framework.folder import ParquetFolder
+from framework.parquet_folder import ParquetFolder
 
 PROVIDES = {
     "kind": "store",

@@ -9,13 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framework.errors import FormatError, OptionError
-from framework.formats.csv_inference import apply_dtypes, infer
+from framework.errors import OptionError
+from framework.formats.csv_dtypes import UnfitCell, columns_of, told
+from framework.formats.csv_inference import Guess
+
+
+def text(*cells: str | None) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.array(cells, pa.string())])
 
 
 def kind_of(*cells: str | None) -> str:
-    typed, _ = infer(pa.table({"x": pa.array(cells, pa.string())}))
-    return str(typed.schema.field("x").type)
+    guess = Guess("x")
+    guess.add(text(*cells))
+    return str(guess.type)
 
 
 @pytest.mark.parametrize(
@@ -97,20 +103,37 @@ def test_what_would_lose_something_stays_text(cells: list[str]) -> None:
 )
 def test_no_number_is_ever_changed(cells: list[str]) -> None:
     """Whatever column of numbers is found, each is just the number that its text says."""
-    typed, _ = infer(pa.table({"x": pa.array(cells, pa.string())}))
-    if str(typed.schema.field("x").type) != "string":
-        for text, number in zip(cells, typed.column("x").to_pylist(), strict=True):
-            assert Decimal(text) == Decimal(repr(number))
+    guess = Guess("x")
+    for cell in cells:
+        guess.add(text(cell))
+    if str(guess.type) != "string":
+        for cell, number in zip(cells, guess.convert(text(*cells)).to_pylist(), strict=True):
+            assert Decimal(cell) == Decimal(repr(number))
+
+
+@given(
+    st.lists(st.sampled_from(["1", "-0", "1.5", "NA", None, "007", "2024-01-02", "true", "9007199254740993", "1e-400"]))
+)
+def test_told_bit_by_bit_or_all_at_once_is_the_same(cells: list[str | None]) -> None:
+    """What a column is does not depend on where its pieces end."""
+    whole, parts = Guess("x"), Guess("x")
+    whole.add(text(*cells))
+    for cell in cells:
+        parts.add(text(cell))
+    assert whole.type == parts.type
+    assert whole.field == parts.field
+    assert whole.convert(text(*cells)).to_pylist() == parts.convert(text(*cells)).to_pylist()
 
 
 def test_a_dtype_that_is_given_is_applied_strictly() -> None:
     """Large integers beside a gap keep every digit; text asked for stays text."""
-    cells = pa.table({"id": ["9007199254740993", None], "code": ["007", "1"], "ok": ["TRUE", "false"], "n": ["1", "2"]})
-    typed, schema = apply_dtypes(cells, {"id": "Int64", "code": "str", "ok": "bool"}, "f")
-    assert typed.column("id").to_pylist() == [9007199254740993, None]
-    assert typed.column("code").to_pylist() == ["007", "1"]
-    assert typed.column("ok").to_pylist() == [True, False]
-    assert [field.dtype for field in schema.fields] == ["Int64", "object", "bool", "int64"]
+    cells = {"id": ["9007199254740993", None], "code": ["007", "1"], "ok": ["TRUE", "false"], "n": ["1", "2"]}
+    columns = columns_of(
+        list(cells), dtypes={"id": "Int64", "code": "str", "ok": "bool"}, date_format=None, decimal="."
+    )
+    values = [column.add(text(*cells[name])).to_pylist() for name, column in zip(cells, columns, strict=True)]
+    assert values == [[9007199254740993, None], ["007", "1"], [True, False], [1, 2]]
+    assert [column.field.dtype for column in columns] == ["Int64", "object", "bool", "int64"]
 
 
 @pytest.mark.parametrize(
@@ -122,13 +145,14 @@ def test_a_dtype_that_is_given_is_applied_strictly() -> None:
         ("int64", None),
         ("Int8", "300"),
         ("float64", "1_0.5"),
+        ("float64", "1,5"),
         ("bool", None),
         ("boolean", "maybe"),
         ("datetime64[ns]", "25/12/2020"),
         ("datetime64[ns, UTC]", "2020-13-01"),
     ],
 )
-def test_a_cell_that_is_not_of_the_given_dtype_is_named_with_its_row(dtype: str, cell: str | None) -> None:
+def test_a_cell_that_is_not_of_the_given_dtype_is_named_with_its_place(dtype: str, cell: str | None) -> None:
     """Nothing is guessed, and nothing becomes False or another month."""
     good = {
         "datetime64[ns]": "2020-01-02",
@@ -136,15 +160,24 @@ def test_a_cell_that_is_not_of_the_given_dtype_is_named_with_its_row(dtype: str,
         "bool": "true",
         "boolean": "true",
     }
-    cells = pa.table({"x": pa.array([good.get(dtype, "1"), cell], pa.string())})
-    with pytest.raises(FormatError, match=r"f, row 2: .* in column 'x' is not "):
-        apply_dtypes(cells, {"x": dtype}, "f")
+    with pytest.raises(UnfitCell) as caught:
+        told("x", dtype, ".").add(text(good.get(dtype, "1"), cell))
+    assert caught.value.place == 1
 
 
-def test_a_dtype_or_column_that_is_not_there_is_an_error() -> None:
-    """With what exists."""
-    cells = pa.table({"price": ["1"]})
-    with pytest.raises(OptionError, match=r"names 'prise'\. Did you mean 'price'"):
-        apply_dtypes(cells, {"prise": "int64"}, "f")
+def test_a_dtype_that_pandas_does_not_know_is_an_error() -> None:
+    """By its column."""
     with pytest.raises(OptionError, match="'integer' of 'price' is not a pandas dtype"):
-        apply_dtypes(cells, {"price": "integer"}, "f")
+        told("price", "integer", ".")
+
+
+def test_dates_in_a_format_reach_beyond_nanoseconds() -> None:
+    """Years that nanoseconds do not reach make microseconds of all."""
+    (column,) = columns_of(["d"], dtypes={}, date_format={"d": "%d.%m.%Y"}, decimal=".")
+    column.add(text("01.02.2024", None))
+    column.add(text("01.02.0999"))
+    assert column.field.dtype == "datetime64[us]"
+    assert [str(day) for day in column.convert(text("01.02.2024", "01.02.0999")).cast("date32").to_pylist()] == [
+        "2024-02-01",
+        "0999-02-01",
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -52,8 +53,11 @@ def test_listing_components_imports_none_of_them() -> None:
     assert not loaded_by(code) & set(HEAVY)
 
 
-def test_a_csv_store_adds_only_pandas_and_pyarrow() -> None:
+def test_a_csv_store_adds_only_pandas_and_pyarrow(tmp_path: Path) -> None:
     """Who reads a CSV does not load a database driver or an HTTP client."""
-    loaded = loaded_by("from framework import DataFactory\nDataFactory().create_data_source('csv')")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "d.csv").write_text("a\n1\n")
+    made = f"from framework import DataFactory\nDataFactory({{'FS_DATA': {str(tmp_path / 'data')!r}}})"
+    loaded = loaded_by(f"{made}.create_data_source('csv').get_data('d')")
     assert not loaded & {"psycopg", "adbc_driver_postgresql", "pgpq", "requests", "bs4", "sqlalchemy", "rich", "typer"}
     assert {"pyarrow"} <= loaded

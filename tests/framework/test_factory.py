@@ -22,12 +22,12 @@ def factory(tmp_path: Path) -> DataFactory:
 
 def test_the_lists_begin_with_the_names_that_users_know(factory: DataFactory) -> None:
     """temp is never backed up."""
-    assert factory.list_data_sources() == ["csv", "postgres", "temp", "parquet"]
-    assert factory.list_data_savers() == ["csv", "postgres", "temp", "parquet"]
-    assert factory.list_data_backup() == ["csv", "postgres", "parquet"]
+    assert factory.list_data_sources() == ["csv", "postgres", "arctic", "temp", "parquet", "sqlite"]
+    assert factory.list_data_savers() == ["csv", "postgres", "arctic", "temp", "parquet", "sqlite"]
+    assert factory.list_data_backup() == ["csv", "postgres", "arctic", "parquet", "sqlite"]
 
 
-@pytest.mark.parametrize("kind", ["csv", "postgres", "temp", "parquet"])
+@pytest.mark.parametrize("kind", ["csv", "postgres", "temp", "parquet", "sqlite"])
 def test_a_component_is_made_by_its_name_and_makes_nothing_yet(factory: DataFactory, kind: str, tmp_path: Path) -> None:
     """No folder, no connection, no server: those come with the first use."""
     assert isinstance(factory.create_data_source(kind), IDataSource)
@@ -41,7 +41,7 @@ def test_scrapers_and_calculators_are_made_by_name(factory: DataFactory) -> None
     """As stores are."""
     assert isinstance(factory.create_scraper("finviz"), IScraper)
     assert isinstance(factory.create_calculator("aaa", strategy="value"), ICalculator)
-    assert factory.list_scrapers() == ["finviz"]
+    assert factory.list_scrapers() == ["finviz", "table"]
     assert factory.list_calculators() == ["aaa"]
 
 

@@ -10,12 +10,14 @@ import stat
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import pytest
 
 from framework.errors import DatasetNameError, DatasetNotFoundError, IntegrityError, LockedError, StorageError
 from framework.files import (
+    CHUNK,
     check_name,
     is_name,
     lock_for,
@@ -134,7 +136,13 @@ def test_writes_of_any_size_are_hashed_and_counted(tmp_path: Path) -> None:
         assert [sink.write(part) for part in parts] == [0, 3_000_000, 2, 3]  # type: ignore[arg-type]
         assert sink.tell() == 3_000_005
     assert path.read_bytes() == b"".join(bytes(part) for part in parts)
-    assert sha256(path) == sink.hash.hexdigest()
+    assert sha256(path) == sink.sha256
+    assert sink.blocks == tuple(zlib.crc32(block) for block in _blocks(path))
+
+
+def _blocks(path: Path) -> list[bytes]:
+    whole = path.read_bytes()
+    return [whole[start : start + CHUNK] for start in range(0, len(whole), CHUNK)]
 
 
 def test_a_mode_is_kept_and_the_umask_holds(tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ def run(code: str, cwd: Path) -> str:
 
 def test_stores_come_in_the_order_in_which_they_are_shown() -> None:
     """The names that users know first, additions after."""
-    assert registry.named("store", "source") == ["csv", "postgres", "temp", "parquet"]
-    assert registry.named("store", "saver") == ["csv", "postgres", "temp", "parquet"]
-    assert registry.named("store", "backup") == ["csv", "postgres", "parquet"]
+    assert registry.named("store", "source") == ["csv", "postgres", "arctic", "temp", "parquet", "sqlite"]
+    assert registry.named("store", "saver") == ["csv", "postgres", "arctic", "temp", "parquet", "sqlite"]
+    assert registry.named("store", "backup") == ["csv", "postgres", "arctic", "parquet", "sqlite"]
 
 
 def test_a_file_in_a_services_own_folder_is_a_component(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_an_entry_point_of_another_distribution_is_a_component(tmp_path: Path) -
         "print('imported')\nclass MemoryStore: pass\n"
     )
     listed = run("from framework import registry as r; print(r.named('store', 'source'))", tmp_path)
-    assert listed.strip() == "['csv', 'postgres', 'temp', 'parquet', 'memory']"
+    assert listed.strip() == "['csv', 'postgres', 'arctic', 'temp', 'parquet', 'memory', 'sqlite']"
     loaded = run("from framework import registry as r; print(r.find('store', 'memory').load().__name__)", tmp_path)
     assert loaded.split() == ["imported", "MemoryStore"]
 
@@ -64,7 +64,9 @@ def test_two_of_one_name_are_an_error_that_names_both(tmp_path: Path) -> None:
 
 def test_an_unknown_name_answers_with_those_that_are_known_and_the_nearest() -> None:
     """The cure is in the message."""
-    with pytest.raises(UnknownNameError, match=r"no store 'parqet'\. Did you mean 'parquet'\? Known: csv, parquet"):
+    with pytest.raises(
+        UnknownNameError, match=r"no store 'parqet'\. Did you mean 'parquet'\? Known: arctic, csv, parquet"
+    ):
         registry.find("store", "parqet")
     with pytest.raises(UnknownNameError, match="no store 'temp' that is a backup"):
         registry.find("store", "temp", "backup")

@@ -77,3 +77,12 @@ def test_a_report_without_failures_raises_nothing_and_one_with_names_them() -> N
     with pytest.raises(PartialFailure, match=r"backup: 1 of 2 failed\. bad: ValueError: broken") as caught:
         raise_if_any_failed([good, bad], "backup")
     assert caught.value.report == [good, bad]
+
+
+def test_work_that_was_locked_out_altogether_ends_as_a_lock_does() -> None:
+    """When every part found its dataset locked, nothing was run, which is 50; one part that ran makes it 30."""
+    locked = [Result(name=name).fail(LockedError("held")) for name in "ab"]
+    assert exit_code_of(PartialFailure("work", locked)) == 50
+    assert exit_code_of(PartialFailure("work", [*locked, Result(name="c")])) == 30
+    assert exit_code_of(PartialFailure("work", [*locked, Result(name="c").fail(ValueError("bad"))])) == 30
+    assert exit_code_of(PartialFailure("work")) == 30

@@ -36,6 +36,8 @@ SPEC_NAMES = {
     "ARCTIC_URI": None,
     "FINVIZ_BASE_URL": "https://finviz.com",
     "LOCK_TIMEOUT": 30,
+    "BACKUP_OPTIONS": None,
+    "BACKUP_KEEP": 30,
 }
 
 
@@ -331,8 +333,9 @@ def test_a_secret_is_in_nothing_that_shows_the_settings(folder: Path, monkeypatc
     (folder / "millpond.yaml").write_text(
         f"settings:\n  DB_PASSWORD: ${{PW}}\n  DB_URL: postgresql://u:{ENCODED}@h/d\n"
     )
-    settings = as_settings(ARCTIC_URI=f"s3://h:b?secret={CANARY}")
+    settings = as_settings(ARCTIC_URI=f"s3://h:b?secret={CANARY}", BACKUP_OPTIONS={"key": "k", "secret": CANARY})
     assert settings.DB_PASSWORD == CANARY
+    assert settings.backup_options == {"key": "k", "secret": CANARY}
     assert settings.DB_URL.endswith(f":{ENCODED}@h/d")  # type: ignore[union-attr]
     assert settings.ARCTIC_URI.endswith(CANARY)  # type: ignore[union-attr]
     shown = [repr(settings), str(settings), f"{settings}", str(settings.model_dump()), settings.model_dump_json()]
@@ -340,7 +343,7 @@ def test_a_secret_is_in_nothing_that_shows_the_settings(folder: Path, monkeypatc
     shown += [repr(settings.__pydantic_private__), str([settings.origin(name) for name in SPEC_NAMES])]
     assert [hits(text) for text in shown] == [[]] * len(shown)
     assert ("DB_PASSWORD", "***", f"{folder}/millpond.yaml:2") in settings.describe()
-    assert {"DB_PASSWORD", "DB_URL", "ARCTIC_URI"} == SECRETS
+    assert {"DB_PASSWORD", "DB_URL", "ARCTIC_URI", "BACKUP_OPTIONS"} == SECRETS
 
 
 def test_a_traceback_that_shows_local_variables_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:

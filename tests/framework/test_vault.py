@@ -295,7 +295,7 @@ def test_a_damaged_manifest_is_not_listed(store: Any, vault: Any, caplog: pytest
     bad, newer, good = backup(vault), backup(vault), backup(vault)
     (folder_of(vault, bad) / "manifest.json").write_text("{")
     path = folder_of(vault, newer) / "manifest.json"
-    path.write_text(path.read_text().replace('"millpond": 1', '"millpond": 2'))
+    path.write_text(path.read_text().replace('"millpond": 2', '"millpond": 3'))
     with caplog.at_level(logging.WARNING):
         assert [record.backup_id for record in vault.list_backups()] == [good]
     assert bad in caplog.text

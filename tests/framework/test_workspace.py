@@ -14,12 +14,14 @@ from framework import (
     BackupNotFoundError,
     ColumnNotFoundError,
     DatasetNotFoundError,
+    FidelityError,
     IntegrityError,
     OptionError,
     PartialFailure,
     UnknownNameError,
     Workspace,
 )
+from framework.errors import DatasetExistsError
 from scrapers.finviz_replica import FinvizReplica
 
 DOWN = {"DB_SERVER": "127.0.0.1", "DB_PORT": 1}
@@ -282,7 +284,7 @@ def test_a_table_goes_the_same_way(with_server: Workspace, postgres_url: str, po
 
 def test_health_tells_each_store_and_why(tmp_path: Path) -> None:
     """Up without a reason, down with one; asking starts no server and writes nothing."""
-    rows = {row["store"]: row for row in Workspace(tmp_path).health()}
+    rows = {row["store"]: row for row in Workspace(tmp_path).health() if row["state"] != "not installed"}
     assert {row["state"] for row in rows.values()} == {"up"}
     assert {row["why"] for row in rows.values()} == {None}
     assert list(tmp_path.iterdir()) == []
@@ -303,3 +305,75 @@ def test_a_server_elsewhere_is_not_ours_to_manage(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="Unset DB_SERVER and DB_URL") as refused:
         workspace.server()
     assert "geheim" not in str(refused.value)
+
+
+# --------------------------------------------------------------------------- moved and copied
+
+
+def test_a_rename_stays_in_its_store(workspace: Workspace) -> None:
+    """By a plain name or by store:name; what is called so already, or another store, is refused."""
+    workspace.store("parquet").save_data(frame(), "x")
+    workspace.store("parquet").save_data(frame(1), "y")
+    assert workspace.rename("parquet:x", "z") == "parquet:z"
+    assert workspace.rename("parquet:z", "parquet:x") == "parquet:x"
+    with pytest.raises(DatasetExistsError):
+        workspace.rename("parquet:x", "y")
+    with pytest.raises(OptionError, match="millpond copy parquet:x csv:x, and then millpond rm parquet:x"):
+        workspace.rename("parquet:x", "csv:x")
+    assert len(workspace.head("parquet:x")) == 3
+
+
+def test_a_copy_that_fails_leaves_the_target_as_it_is(workspace: Workspace, tmp_path: Path) -> None:
+    """What a CSV cannot hold is refused, in a store and in a file, and nothing is half written."""
+    odd = pd.DataFrame({"a": ["x\0y"]})
+    workspace.store("parquet").save_data(odd, "odd")
+    workspace.store("csv").save_data(frame(), "x")
+    (tmp_path / "x.csv").write_text("mine\n")
+    with pytest.raises(FidelityError):
+        workspace.copy("parquet:odd", "csv:x")
+    with pytest.raises(FidelityError):
+        workspace.copy("parquet:odd", str(tmp_path / "x.csv"), mode="replace")
+    assert len(workspace.head("csv:x")) == 3
+    assert (tmp_path / "x.csv").read_text() == "mine\n"
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_file_among_the_data_is_the_dataset(workspace: Workspace, tmp_path: Path) -> None:
+    """Copied to by its path, it is saved by its store, with what the store knows of it."""
+    kinds = pd.DataFrame({"n": pd.Categorical(["a", None])})
+    workspace.store("parquet").save_data(kinds, "kinds")
+    (done,) = workspace.copy("parquet:kinds", str(tmp_path / "data" / "kinds.csv"))
+    assert (done.target, done.lost) == ("csv:kinds", ())
+    pd.testing.assert_frame_equal(workspace.head(str(tmp_path / "data" / "kinds.csv")), kinds)
+    (done,) = workspace.copy("parquet:kinds", str(tmp_path / "kinds.csv"))
+    assert done.lost == ("n: category",)
+
+
+def test_a_table_is_copied_to_and_from_the_server(with_server: Workspace, tmp_path: Path) -> None:
+    """Names that files may not have stay with the server; everything else goes both ways."""
+    frame().to_csv(tmp_path / "in.csv", index=False)
+    (done,) = with_server.copy(str(tmp_path / "in.csv"), "postgres:")
+    assert (done.target, done.rows, done.did) == ("postgres:in", 3, "new")
+    (done,) = with_server.copy(str(tmp_path / "in.csv"), "postgres:in")
+    assert done.backup == with_server.backups("postgres:in")[-1].backup_id
+    with_server.store("postgres").save_data(frame(), "x: y")
+    with pytest.raises(PartialFailure) as failed:
+        with_server.copy("postgres:", "parquet:")
+    assert {result.name: bool(result) for result in failed.value.report} == {
+        "postgres:in": True,
+        "postgres:x: y": False,
+    }
+    assert with_server.datasets("parquet") == ["parquet:in"]
+
+
+def test_a_backup_is_put_elsewhere(workspace: Workspace) -> None:
+    """Into another name or store, and the dataset stays as it is."""
+    workspace.store("csv").save_data(frame(3), "x")
+    workspace.backup("csv:x")
+    workspace.store("csv").save_data(frame(1), "x")
+    assert workspace.restore("csv:x", into="parquet:drill") is True
+    assert (len(workspace.head("parquet:drill")), len(workspace.head("csv:x"))) == (3, 1)
+    with pytest.raises(UnknownNameError, match="Did you mean 'parquet'"):
+        workspace.restore("csv:x", into="parqet:drill")
+    with pytest.raises(OptionError, match="Write store:name"):
+        workspace.restore("csv:x", into="drill")

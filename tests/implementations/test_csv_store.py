@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 import os
 import random
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,15 @@ import pandas as pd
 import pytest
 
 from framework import DataFactory, as_settings
-from framework.errors import BaseFrameworkException, FidelityError, FormatError, IntegrityError, OptionError
+from framework.errors import (
+    BaseFrameworkException,
+    DatasetNameError,
+    FidelityError,
+    FormatError,
+    IntegrityError,
+    OptionError,
+    StorageError,
+)
 from framework.testing import FolderConformance, assert_same, first_difference
 from framework.testing.examples import SAME, column, text
 from framework.testing.suite import OTHER, PLAIN, Rows
@@ -53,6 +64,23 @@ def put(store: Any, content: str | bytes, name: str = "d") -> Path:
     path: Path = store.folder / f"{name}.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return path
+
+
+COUNT = """
+import sys
+from framework import DataFactory, as_settings
+store = DataFactory(as_settings(workspace=sys.argv[1])).create_store(sys.argv[2])
+print(sum(map(len, store.iter_data(sys.argv[3], chunk_rows=20_000))))
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
+
+def peak(place: Path, kind: str, name: str, rows: int) -> int:
+    """The most memory, in kB, that a process takes to go through the dataset in chunks."""
+    command = [sys.executable, "-c", COUNT, str(place), kind, name]
+    found, most = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    assert int(found) == rows
+    return int(most)
 
 
 def read(store: Any, *cells: str) -> pd.Series:
@@ -245,7 +273,7 @@ def test_dtypes_are_an_option(tmp_path: Path) -> None:
     assert got["id"].tolist() == ["1", "2"]
     assert got["ok"].tolist() == [True, False]
     put(store, "id,n,when,ok,i,free\n1,2,2024-01-01,1,5,7\n2,x,2024-01-02,0,6,8\n")
-    with pytest.raises(FormatError, match=r"row 2.*'x'.*'n'"):
+    with pytest.raises(FormatError, match=r"line 3.*'x'.*'n'"):
         store.get_data("d")
     put(store, "n\n1\n", "other")
     with pytest.raises(OptionError, match="'id'"):
@@ -389,6 +417,14 @@ def test_a_large_table_with_line_ends_in_its_cells_comes_back(store: Any) -> Non
     assert_same(frame, store.get_data("d"))
 
 
+def test_cells_of_many_lines_are_whole_wherever_a_piece_of_the_file_ends(store: Any) -> None:
+    """Nearly every line end stands in a cell."""
+    frame = text(*["line\n" * 50] * 50_000)
+    store.save_data(frame, "d")
+    assert_same(frame, store.get_data("d"))
+    assert_same(frame, pd.concat(store.iter_data("d")))
+
+
 def test_dates_far_off_are_refused(store: Any) -> None:
     """CSV spells years of four digits; others are refused, with the cure."""
     for frame in (column(np.array(["10000-01-01"], "M8[s]")), column(np.array(["-0001-01-01"], "M8[s]"))):
@@ -396,3 +432,209 @@ def test_dates_far_off_are_refused(store: Any) -> None:
             store.save_data(frame, "d")
     store.save_data(text(dt.date(1, 1, 1)), "d")
     assert store.get_data("d")["x"].tolist() == [dt.date(1, 1, 1)]
+
+
+# --------------------------------------------------------------------------- bits that changed
+
+
+def test_a_bit_that_changed_behind_our_back_is_an_error(store: Any) -> None:
+    """Where size and time say that the file is as it was saved, and a bit is not: IntegrityError, in chunks too."""
+    store.save_data(KINDS(), "d")
+    path, chance = store.folder / "d.csv", random.Random(5)
+    whole, stat = path.read_bytes(), path.stat()
+    for at in chance.choices(range(len(whole)), k=200):
+        bent = bytearray(whole)
+        bent[at] ^= 1 << chance.randrange(8)
+        with open(path, "r+b") as file:
+            file.write(bent)
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        for call in (store.get_data, lambda name: list(store.iter_data(name))):
+            with pytest.raises(IntegrityError, match="not those that were saved"):
+                call("d")
+
+
+def test_chunks_before_the_damage_are_right(store: Any) -> None:
+    """Every block is held against its checksum before it is read."""
+    frame = pd.DataFrame({"n": range(3_000_000)})
+    store.save_data(frame, "d")
+    path = store.folder / "d.csv"
+    stat = path.stat()
+    with open(path, "r+b") as file:
+        file.seek(-3, os.SEEK_END)
+        file.write(b"0")
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    given = 0
+    chunks = store.iter_data("d", chunk_rows=10_000)
+
+    def take() -> None:
+        nonlocal given
+        for chunk in chunks:
+            assert chunk["n"].tolist() == list(range(given, given + len(chunk)))
+            given += len(chunk)
+
+    with pytest.raises(IntegrityError):
+        take()
+    assert 0 < given < 3_000_000
+
+
+# --------------------------------------------------------------------------- compressed
+
+
+@pytest.mark.parametrize("codec", ["gzip", "zstd"])
+def test_compressed_files_are_written_and_read(tmp_path: Path, codec: str) -> None:
+    """The name stays; the file says how it is packed; saves, appends, renames and chunks are as ever."""
+    store, ending = make(tmp_path, compression=codec), {"gzip": "gz", "zstd": "zst"}[codec]
+    store.save_data(KINDS(), "d")
+    assert [path.name for path in store.folder.glob("*.csv*")] == [f"d.csv.{ending}"]
+    assert_same(KINDS(), store.get_data(f"d.csv.{ending}"))
+    store.save_data(KINDS(), "d", mode="append")
+    assert len(pd.concat(store.iter_data("d", chunk_rows=2))) == 6
+    store.rename_data("d", "deep/e")
+    assert make(tmp_path).list_sources() == ["deep/e"]
+    assert len(make(tmp_path).get_data("deep/e")) == 6
+    store.delete_data("deep/e")
+    assert store.list_sources() == []
+    assert not list(store.folder.rglob("*.json"))
+
+
+def test_a_save_takes_the_place_of_the_file_however_it_was_packed(tmp_path: Path) -> None:
+    """One file is left, of theirs or ours; versions count on."""
+    put(make(tmp_path), "a,b\n1,2\n")
+    for version, codec in enumerate(["gzip", "zstd", None, "gzip"], start=1):
+        store = make(tmp_path, compression=codec)
+        store.save_data(PLAIN, "d")
+        assert len(list(store.folder.glob("*.csv*"))) == 1
+        assert store.describe("d").version == version
+        assert_same(PLAIN, store.get_data("d"))
+
+
+def test_a_save_that_died_before_it_removed_the_other_file_is_the_dataset(tmp_path: Path) -> None:
+    """The record of the new file knows the one that it took the place of, theirs or ours."""
+    for first in (lambda: put(make(tmp_path), "a,b\n1,2\n"), lambda: make(tmp_path).save_data(OTHER, "d")):
+        first()
+        plain = make(tmp_path).folder / "d.csv"
+        os.link(plain, tmp_path / "aside")
+        store = make(tmp_path, compression="gzip")
+        store.save_data(PLAIN, "d")
+        os.link(tmp_path / "aside", plain)
+        (tmp_path / "aside").unlink()
+        assert_same(PLAIN, store.get_data("d"))
+        assert store.list_sources() == ["d"]
+        store.delete_data("d")
+        assert not list(store.folder.glob("*.csv*"))
+
+
+def test_two_files_of_one_name_are_an_error_that_names_both(store: Any) -> None:
+    """Neither is taken for the other, nor written."""
+    put(store, "a,b\n1,2\n")
+    packed = store.folder / "d.csv.gz"
+    packed.write_bytes(gzip.compress(b"a,b\n3,4\n"))
+    for call in (store.get_data, store.describe, store.delete_data, lambda name: store.save_data(PLAIN, name)):
+        with pytest.raises(DatasetNameError, match=r"d\.csv and d\.csv\.gz"):
+            call("d")
+    packed.unlink()
+    assert store.get_data("d")["a"].tolist() == [1]
+
+
+def test_a_compressed_file_of_others_is_read(store: Any) -> None:
+    """Types found, damage named; what would not end is stopped."""
+    path = store.folder / "d.csv.gz"
+    path.write_bytes(gzip.compress(b"id,n\n007,1\n008,2\n"))
+    assert store.get_data("d")["id"].tolist() == ["007", "008"]
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(IntegrityError, match="damaged"):
+        store.get_data("d")
+    path.write_bytes(gzip.compress(b"n\n" + b"1\n" * 1_000_000))
+    small = DataFactory(as_settings(workspace=store.settings.workspace)).create_store("csv", max_bytes=100_000)
+    with pytest.raises(FormatError, match="max_bytes"):
+        small.get_data("d")
+
+
+# --------------------------------------------------------------------------- spelled otherwise
+
+
+def test_decimals_and_dates_are_options(tmp_path: Path) -> None:
+    """1,5 is a number where that is said; 1.5 then is none; dates are read as they are spelled."""
+    store = make(tmp_path, delimiter=";", decimal=",", date_format="%d.%m.%Y")
+    put(store, "n;t;d;i\n1,5;1.5;31.12.2024;7\n-0,25;2;01.02.2024;8\n")
+    got = store.get_data("d")
+    assert got["n"].tolist() == [1.5, -0.25]
+    assert got["t"].tolist() == ["1.5", "2"]
+    assert got["d"].tolist() == [pd.Timestamp("2024-12-31"), pd.Timestamp("2024-02-01")]
+    assert got["i"].tolist() == [7, 8]
+    strict = make(tmp_path, delimiter=";", date_format={"d": "%d.%m.%Y"})
+    put(strict, "d;e\n31.12.2024;31.12.2024\n\n2024-01-02;x\n")
+    with pytest.raises(FormatError, match=r"line 4: '2024-01-02' in column 'd'"):
+        strict.get_data("d")
+    put(strict, "d;e\n31.12.2024;31.12.2024\n;x\n")
+    assert strict.get_data("d")["d"].tolist() == [pd.Timestamp("2024-12-31"), pd.NaT]
+    assert strict.get_data("d")["e"].tolist() == ["31.12.2024", "x"]
+
+
+def test_categories_and_text_are_dtypes(tmp_path: Path) -> None:
+    """Chunks have the categories of the whole."""
+    store = make(tmp_path, dtype={"c": "category", "s": "string", "i": "Int16"})
+    put(store, "c,s,i\nb,1,1\na,2,\n,,3\n")
+    got = store.get_data("d")
+    assert [str(kind) for kind in got.dtypes] == ["category", "string", "Int16"]
+    assert list(got["c"].cat.categories) == ["a", "b"]
+    assert_same(got, pd.concat(store.iter_data("d", chunk_rows=1)))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"decimal": ","}, "decimal"),
+        ({"decimal": "'"}, "decimal"),
+        ({"compression": "bz2"}, "compression"),
+        ({"date_format": "dd.mm.yyyy"}, "date_format"),
+        ({"date_format": {"d": "%d"}, "dtype": {"d": "str"}}, "date_format"),
+        ({"nulls": "NA"}, "nulls"),
+        ({"max_bytes": 0}, "max_bytes"),
+    ],
+    ids=str,
+)
+def test_options_that_do_not_go_together_are_an_error(tmp_path: Path, options: dict[str, Any], words: str) -> None:
+    """Each is named."""
+    with pytest.raises(OptionError, match=words):
+        make(tmp_path, **options)
+    put(make(tmp_path), "a\n1\n")
+    with pytest.raises(OptionError, match="'b'"):
+        make(tmp_path, date_format={"b": "%d"}).get_data("d")
+
+
+# --------------------------------------------------------------------------- parts and chunks
+
+
+def test_parts_of_another_tool_are_one_dataset(store: Any) -> None:
+    """Types are found over all parts; other columns in one are an error that names it; nothing is written there."""
+    folder = store.folder / "t"
+    for year, content in ((2023, "a,b\n1,x\n"), (2024, "a,b\n1.5,y\n")):
+        (folder / f"year={year}").mkdir(parents=True)
+        (folder / f"year={year}" / "data_0.csv").write_text(content)
+    assert store.list_sources() == ["t"]
+    wanted = pd.DataFrame({"a": [1.0, 1.5], "b": pd.Series(["x", "y"], dtype=object), "year": [2023, 2024]})
+    wanted.columns = pd.Index(list(wanted.columns), dtype=object)
+    assert_same(wanted, store.get_data("t"))
+    assert_same(wanted, pd.concat(store.iter_data("t", chunk_rows=1)))
+    assert store.describe("t").rows == 2
+    for name in ("t", "t/new", "t/year=2023/new"):
+        with pytest.raises((StorageError, DatasetNameError)):
+            store.save_data(PLAIN, name)
+    (folder / "year=2024" / "data_1.csv").write_text("a,c\n1,2\n")
+    with pytest.raises(FormatError, match=r"data_1\.csv has the columns"):
+        store.get_data("t")
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["ours", "others"])
+def test_memory_does_not_grow_with_the_file(tmp_path: Path, ours: bool) -> None:
+    """In chunks, a file four times as large takes no more."""
+    store = make(tmp_path)
+    peaks = []
+    for times in (10, 40):
+        frame = pd.DataFrame({"n": range(60_000 * times), "t": "some text that is long enough to be seen"})
+        store.save_data(frame.astype({"t": object}), "d")
+        if not ours:
+            shutil.copy(store.folder / "d.csv", store.folder / "theirs.csv")
+        peaks.append(peak(tmp_path, "csv", "d" if ours else "theirs", len(frame)))
+    assert peaks[1] - peaks[0] < 40_000, peaks  # the file grew by 50 MB, its frame by 200 MB

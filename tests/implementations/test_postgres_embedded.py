@@ -194,16 +194,31 @@ def test_a_missing_database_is_made_in_the_same_server(shared: EmbeddedPostgres)
     assert other.status()["pid"] == shared.status()["pid"]
 
 
-def test_two_processes_and_their_threads_that_ask_at_once_get_one_server(make: Make, tmp_path: Path) -> None:
+@pytest.mark.timeout(120)
+def test_eight_processes_and_some_threads_that_ask_at_once_get_one_server(make: Make, tmp_path: Path) -> None:
     """Nobody starts a second server over the same new folder."""
     server = make(tmp_path / "new" / "postgres", new=True)
-    with ThreadPoolExecutor() as pool:
-        processes = [pool.submit(python, ASK, server.folder) for _ in range(2)]
+    with ThreadPoolExecutor(10) as pool:
+        processes = [pool.submit(python, ASK, server.folder) for _ in range(8)]
         threads = [pool.submit(EmbeddedPostgres(server.folder).url) for _ in range(2)]
-        answers = {process.result().stdout.strip() for process in processes}
+        answers = {process.result().stdout.strip() or process.result().stderr for process in processes}
     assert answers == {f"{server.url()} {server.status()['pid']}"}
     assert {thread.result() for thread in threads} == {server.url()}
     assert sorted(path.name for path in server.folder.parent.iterdir() if path.suffix != ".lock") == ["postgres"]
+
+
+@pytest.mark.timeout(120)
+def test_eight_processes_that_find_a_killed_server_start_one(make: Make) -> None:
+    """After kill -9 all of them get the one that the first of them starts, with what was committed."""
+    server = make()
+    rows(server.url(), "CREATE TABLE kept AS SELECT 1 AS n")
+    kill(server)
+    with ThreadPoolExecutor(8) as pool:
+        answers = {
+            done.stdout.strip() or done.stderr for done in pool.map(lambda _: python(ASK, server.folder), range(8))
+        }
+    assert answers == {f"{server.url()} {server.status()['pid']}"}
+    assert rows(server.url(), "SELECT n FROM kept") == [(1,)]
 
 
 @pytest.mark.timeout(60)
@@ -277,6 +292,22 @@ def test_a_dead_servers_pid_that_another_process_has_by_now_is_no_obstacle(make:
         for name in ("postmaster.pid", ".s.PGSQL.5432.lock"):
             path = server.folder / name
             path.write_text(path.read_text().replace(str(killed), str(stranger.pid), 1))
+        assert not server.running()
+        assert server.stop() is False
+        assert rows(server.url(), "SELECT n FROM kept") == [(1,)]
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process is told by its arguments")
+def test_a_process_that_stands_in_the_folder_is_no_server(make: Make) -> None:
+    """A shell whose working folder is the data's, and which has a dead server's pid, is not taken for it."""
+    server = make()
+    rows(server.url(), "CREATE TABLE kept AS SELECT 1 AS n")
+    killed = kill(server)
+    with subprocess.Popen(["sleep", "60"], cwd=server.folder) as stranger:
+        path = server.folder / "postmaster.pid"
+        path.write_text(path.read_text().replace(str(killed), str(stranger.pid), 1))
         assert not server.running()
         assert server.stop() is False
         assert rows(server.url(), "SELECT n FROM kept") == [(1,)]
@@ -408,6 +439,80 @@ EmbeddedPostgres(Path({str(tmp_path / "data" / "postgres")!r})).url()
     assert not (tmp_path / "data" / "postgres").exists()
 
 
+def test_psql_talks_to_the_server_whatever_the_environment_says_of_others(
+    shared: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It needs no address, no password and no argument; its exit code is told."""
+    monkeypatch.setenv("PGHOST", "elsewhere.invalid")
+    monkeypatch.setenv("PGDATABASE", "nowhere")
+    assert shared.psql(["-At", "-c", "SELECT current_database()"]) == 0
+    assert capfd.readouterr().out == "millpond\n"
+    assert shared.psql(["-v", "ON_ERROR_STOP=1", "-c", "SELECT nothing"]) == 1
+    assert '"nothing"' in capfd.readouterr().err
+
+
+def test_a_dump_is_whole_and_can_be_restored(make: Make, tmp_path: Path) -> None:
+    """What psql reads back is what was there; the file is private to no less than the umask says."""
+    server = make()
+    rows(server.url(), "CREATE TABLE kept AS SELECT n, 'ö' || n AS t FROM generate_series(1, 1000) n")
+    server.dump(tmp_path / "all.sql")
+    assert [path.name for path in tmp_path.iterdir() if path.suffix in (".sql", ".tmp")] == ["all.sql"]
+    rows(server.url(), "DROP TABLE kept")
+    assert server.psql(["-q", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "-f", str(tmp_path / "all.sql")]) == 0
+    assert rows(server.url(), "SELECT count(*), max(t) FROM kept") == [(1000, "ö999")]
+    with (tmp_path / "open.sql").open("wb") as file:
+        server.dump(file)
+    assert b"CREATE TABLE public.kept" in (tmp_path / "open.sql").read_bytes()
+
+
+@pytest.mark.timeout(60)
+def test_a_dump_that_fails_leaves_what_was_there(make: Make, tmp_path: Path) -> None:
+    """Its reason is in the error, and no half of it in the file."""
+    server = make(timeout=2)
+    rows(server.url(), "CREATE TABLE locked AS SELECT 1 AS n")
+    (tmp_path / "all.sql").write_text("the last one")
+    with psycopg.connect(server.url()) as connection:
+        connection.execute("LOCK TABLE locked")
+        with pytest.raises(StorageError, match=r"(?s)pg_dump failed: .*LOCK TABLE .*locked"):
+            server.dump(tmp_path / "all.sql")
+    assert (tmp_path / "all.sql").read_text() == "the last one"
+    assert not list(tmp_path.glob(".*tmp"))
+
+
+def test_clients_are_taken_from_path_when_the_package_lacks_them(tmp_path: Path) -> None:
+    """The wheel's program first, then the one on PATH, then an error with the pip and the apt line."""
+    code = """
+import sys
+from implementations.storage.postgres_embedded import programs
+programs.PACKAGE = "there_is_no_such_package"
+print(programs.client(sys.argv[1]))
+"""
+    (tmp_path / "psql").write_text("#!/bin/sh\n")
+    (tmp_path / "psql").chmod(0o755)
+    environment = {"PATH": str(tmp_path), "PYTHONPATH": PYTHONPATH}
+    assert python(code, "psql", env=environment).stdout.strip() == str(tmp_path / "psql")
+    lacking = python(code, "pg_dump", env=environment).stderr
+    assert "MissingExtraError" in lacking
+    assert 'pip install "millpond[embedded]"' in lacking
+    assert "apt-get install postgresql-client-18" in lacking
+
+
+UNDER = "import os; os.umask(0o{}); os.makedirs('/'.join(__import__('sys').argv[1].split('/')[:-1]), exist_ok=True)\n"
+
+
+@pytest.mark.parametrize("umask", ["077", "002", "000"])
+def test_whatever_the_umask_the_server_starts_and_is_private(make: Make, tmp_path: Path, umask: str) -> None:
+    """A new cluster made under a narrow or a wide umask runs, stops, and runs under another."""
+    server = make(tmp_path / "made" / "postgres", new=True)
+    answer = python(UNDER.format(umask) + ASK, server.folder)
+    assert answer.returncode == 0, answer.stderr
+    assert stat.S_IMODE(server.folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in server.folder.rglob("*")} == {0}
+    assert server.stop()
+    again = python(UNDER.format("077" if umask != "077" else "000") + ASK, server.folder)
+    assert again.stdout.split()[0] == server.url(), again.stderr
+
+
 def test_the_programs_of_one_version_are_all_there() -> None:
     """What makes, runs, asks and dumps a server comes with it."""
     for name in ("initdb", "postgres", "pg_ctl", "psql", "pg_dump", "pg_dumpall", "pg_restore"):
@@ -432,7 +537,7 @@ def test_an_option_that_cannot_be_is_refused_at_once(tmp_path: Path, options: di
 
 def test_what_must_be_known_before_importing_is_a_literal() -> None:
     """The file can be listed without running it."""
-    tree = ast.parse((ROOT / "implementations/storage/postgres_embedded.py").read_text())
+    tree = ast.parse((ROOT / "implementations/storage/postgres_embedded/__init__.py").read_text())
     found = [node for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "PROVIDES"]
     provides = ast.literal_eval(found[0].value)
     assert (provides["kind"], provides["object"], provides["extra"]) == ("server", "EmbeddedPostgres", "embedded")
@@ -531,6 +636,21 @@ def test_an_ordinary_users_server_is_that_users_also_when_root_asks(
     assert owner_of(server.status()["pid"]) == nobody.pw_uid
     again = python(BECOME_NOBODY + ASK, server.folder)
     assert again.stdout.split() == [server.url(), str(server.status()["pid"])], again.stderr
+
+
+@AS_ROOT
+@pytest.mark.parametrize("umask", ["077", "002"])
+def test_an_ordinary_user_with_any_umask_has_a_server(
+    make: Make, open_folder: Path, nobody: pwd.struct_passwd, umask: str
+) -> None:
+    """It is private to that user, and root can use and stop it."""
+    os.chown(open_folder, nobody.pw_uid, nobody.pw_gid)
+    server = make(open_folder / "own" / "postgres", new=True)
+    answer = python(BECOME_NOBODY + UNDER.format(umask) + ASK, server.folder)
+    assert answer.stdout.split() == [server.url(), str(server.status()["pid"])], answer.stderr
+    assert stat.S_IMODE(server.folder.stat().st_mode) == 0o700
+    assert server.folder.stat().st_uid == nobody.pw_uid
+    assert server.stop()
 
 
 @AS_ROOT

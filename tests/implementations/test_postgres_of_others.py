@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import psycopg
 import pytest
 
 from framework import DataFactory, as_settings
-from framework.errors import FidelityError, UnavailableError
+from framework.errors import FidelityError, SchemaError, UnavailableError
 from framework.testing import assert_same
 
 
@@ -41,7 +42,7 @@ def test_rows_keep_their_order_when_an_index_offers_another(store: Any, raw: Any
 
 
 def test_a_table_with_types_of_its_own_keeps_them_and_its_key_through_a_restore(store: Any, raw: Any) -> None:
-    """uuid, numeric, jsonb and arrays are read as text, and written back as what they are."""
+    """uuid and numeric are read as Python's own, jsonb and arrays as text, and all written back as what they are."""
     raw.execute(
         "CREATE TABLE mixed (id uuid PRIMARY KEY, amount numeric(10, 2), doc jsonb, tags int[], name varchar(9), n int)"
     )
@@ -51,7 +52,7 @@ def test_a_table_with_types_of_its_own_keeps_them_and_its_key_through_a_restore(
     )
     before = raw.execute("SELECT * FROM mixed ORDER BY name").fetchall()
     frame = store.get_data("mixed")
-    assert frame["amount"].tolist() == ["1.50", None]
+    assert frame["amount"].tolist() == [Decimal("1.50"), None]
     assert frame["n"].dtype == "Int32"
     _, backup_id = store.vault.backup_data("mixed")
     raw.execute("DELETE FROM mixed")
@@ -131,3 +132,37 @@ def test_more_than_a_row_holds_is_refused_by_name(store: Any) -> None:
     with pytest.raises(FidelityError, match="more than the server holds"):
         store.save_data(wide, "wide")
     assert not store.exists("wide")
+
+
+DDL = """
+CREATE TYPE mood AS ENUM ('sad', 'glad'); CREATE DOMAIN positive AS int CHECK (VALUE > 0);
+CREATE TABLE parent (k text PRIMARY KEY); INSERT INTO parent VALUES ('x');
+CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, amount numeric(10, 2), m mood, p positive,
+  k text REFERENCES parent, d text DEFAULT 'given', twice int GENERATED ALWAYS AS (p * 2) STORED,
+  "Mixed" int CHECK ("Mixed" < 10));
+INSERT INTO t (amount, m, p, k, "Mixed") VALUES (1.5, 'sad', 1, 'x', 1), (2.5, 'glad', 2, 'x', 2)
+"""
+ROW = {"amount": Decimal("3.25"), "m": "glad", "p": 3, "k": "x", "Mixed": 3}
+
+
+def test_rows_are_added_to_a_table_with_rules_of_its_own(store: Any, raw: Any) -> None:
+    """The server fills what the frame lacks: identity, default, generated column; the types stay."""
+    raw.execute(DDL)
+    store.save_data(pd.DataFrame([ROW]), "t", mode="append")
+    added = raw.execute("SELECT * FROM t WHERE p = 3").fetchall()
+    assert added == [(3, Decimal("3.25"), "glad", 3, "x", "given", 6, 3)]
+    store.save_data(store.get_data("t").iloc[:2], "t")
+    assert raw.execute("SELECT id, twice FROM t ORDER BY id").fetchall() == [(1, 2), (2, 4)]
+    assert raw.execute("SELECT pg_typeof(amount)::text, pg_typeof(m)::text FROM t").fetchone() == ("numeric", "mood")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"Mixed": 99}, {"k": "nobody"}, {"m": "angry"}, {"p": -1}, {"amount": Decimal("1.234")}], ids=repr
+)
+def test_what_breaks_a_rule_of_the_table_changes_nothing(store: Any, raw: Any, wrong: dict[str, Any]) -> None:
+    """A check, a foreign key, an enum, a domain, a precision: SchemaError, and the rows are as they were."""
+    raw.execute(DDL)
+    before = raw.execute("SELECT * FROM t ORDER BY id").fetchall()
+    with pytest.raises(SchemaError):
+        store.save_data(pd.DataFrame([{**ROW, **wrong}]), "t", mode="append")
+    assert raw.execute("SELECT * FROM t ORDER BY id").fetchall() == before

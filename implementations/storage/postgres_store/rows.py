@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
-from framework.errors import FidelityError, IntegrityError, SchemaError
+from framework.errors import FidelityError, IntegrityError
 from framework.schema import Field, FrameSchema, fit
 
 CATALOG = "millpond_catalog"
@@ -19,6 +20,7 @@ LONGEST = 63  # bytes of a PostgreSQL name
 RESERVED = {ORDINAL, "ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"}
 BATCH = 100_000  # rows encoded at a time
 EPOCH_SPAN = (-210_866_803_200_000_000, 9_223_371_331_199_999_999)  # microseconds from 1970 that a timestamp holds
+DAYS = (-719_162, 2_932_896)  # from 1970 to the years 1 and 9999
 
 # The server's type for each Arrow type, and the Arrow type that is sent for it.
 TYPES: dict[str, tuple[str, pa.DataType]] = {
@@ -34,20 +36,25 @@ TYPES: dict[str, tuple[str, pa.DataType]] = {
     "date32": ("date", pa.date32()),
 }
 STAMP, STAMP_TZ = "timestamp without time zone", "timestamp with time zone"
+STAMPS = {"time": STAMP, "instant": STAMP_TZ}
+TEXTS = ("character varying", "character")
+INTEGERS = {"smallint": pa.int16(), "integer": pa.int32(), "bigint": pa.int64()}
 NATIVE = {name for name, _ in TYPES.values() if name != "numeric"} | {STAMP, STAMP_TZ}
+CAST = sql.SQL("{}::{}")
 
-RECEIVES: dict[str, pa.DataType] = {
-    **dict(TYPES.values()),
+# What a table of others gives for its types; whatever else there is comes as text.
+GIVES: dict[str, pa.DataType] = {
+    **{name: kind for name, kind in TYPES.values() if name in NATIVE},
     STAMP: pa.timestamp("us"),
     STAMP_TZ: pa.timestamp("us", "UTC"),
-    "character varying": pa.string(),
-    "character": pa.string(),
+    "numeric": pa.decimal128(38, 9),
+    "time without time zone": pa.time64("us"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One column as it is sent: its name and type at the server, and Arrow values that COPY takes for that type."""
+    """One column as it is sent: its name, the type that COPY is told, and Arrow values that it takes for that."""
 
     name: str
     type: str
@@ -79,6 +86,11 @@ def _shortened(name: str) -> str:
     return f"{name.encode()[:40].decode(errors='ignore')}~{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
+def listed(columns: Sequence[str]) -> sql.Composable:
+    """`"a", "b"`."""
+    return sql.SQL(", ").join(map(sql.Identifier, columns))
+
+
 def declared(column: str, kind: str) -> sql.Composable:
     """`"column" type`, for CREATE and ALTER."""
     return sql.SQL("{} {}").format(sql.Identifier(column), sql.SQL(kind))
@@ -87,55 +99,25 @@ def declared(column: str, kind: str) -> sql.Composable:
 # --------------------------------------------------------------------------- sending
 
 
-def to_send(column: Any, field: Field, *, there: str | None = None) -> Part:
-    """A column as the server takes it: in the type of the column that is there, else in the one that holds it exactly.
-
-    Raises
-    ------
-    FidelityError
-        For a value that no type of the server's holds.
-    SchemaError
-        For values that the column that is there does not hold.
-    """
+def to_send(column: Any, field: Field) -> Part:
+    """A column in the server's type that holds it exactly; FidelityError for a value that none holds."""
     name = held_column(field.name)
     if not is_text(name):
         raise FidelityError(f"The label {field.label!r} holds a NUL character, which PostgreSQL cannot hold.")
-    if field.kind == "text" and pc.any(pc.match_substring(column, "\0")).as_py():
+    if pa.types.is_string(column.type) and pc.any(pc.match_substring(column, "\0")).as_py():
         raise FidelityError(
             f"Column {field.label!r} holds a NUL character, which PostgreSQL cannot hold.", cure="Use parquet."
         )
-    kind, values = _exact(column, field)
-    if there is None or there == kind:
-        return Part(name, kind, values)
-    wanted = RECEIVES.get(there)
-    if wanted is None:
-        raise SchemaError(f"Column {name!r} has the type {there}, which is not written yet.", cure="Cast it to text.")
-    try:
-        return Part(name, there, column.cast(wanted))
-    except pa.ArrowException as error:
-        raise SchemaError(
-            f"Column {name!r} is {there}, and the new values do not fit: {error}.",
-            cure="Convert them, or save with mode='replace'.",
-        ) from error
-
-
-def may_hold(kind: str, field: Field) -> bool:
-    """Whether a column of the server's type `kind` is one that `to_send` may have made for that field."""
-    if field.kind in ("time", "instant"):
-        return kind in ("bigint", STAMP if field.kind == "time" else STAMP_TZ)
-    return kind == ("bigint" if field.kind == "duration" else TYPES[field.type][0])
-
-
-def _exact(column: Any, field: Field) -> tuple[str, Any]:
-    if field.kind in ("time", "instant"):
-        kind = STAMP if field.kind == "time" else STAMP_TZ
-        stamps = _as_microseconds(column)
-        return (kind, stamps) if stamps is not None else ("bigint", column.cast(pa.int64()))
+    if field.kind in STAMPS:
+        stamps = as_microseconds(column)
+        return (
+            Part(name, "bigint", column.cast(pa.int64())) if stamps is None else Part(name, STAMPS[field.kind], stamps)
+        )
     if field.kind == "duration":
-        return "bigint", column.cast(pa.int64())
+        return Part(name, "bigint", column.cast(pa.int64()))
     kind, sent = TYPES[field.type]
     try:
-        return kind, column.cast(sent)
+        return Part(name, kind, column.cast(sent))
     except pa.ArrowInvalid:
         raise FidelityError(
             f"Column {field.label!r} holds integers beyond what a bigint holds.",
@@ -143,7 +125,33 @@ def _exact(column: Any, field: Field) -> tuple[str, Any]:
         ) from None
 
 
-def _as_microseconds(column: Any) -> Any:
+def sent_as(part: Part, kind: str) -> Part | None:
+    """The part for a column that has the server's type `kind`; None when that cannot hold its values exactly.
+
+    Text goes into whatever is no type of ours: the server reads it.
+    """
+    if part.type == kind:
+        return part
+    try:
+        if part.type in INTEGERS and kind in INTEGERS:
+            return Part(part.name, kind, part.values.cast(INTEGERS[kind]))
+    except pa.ArrowInvalid:
+        return None
+    if (part.type, kind) == ("real", "double precision"):
+        return Part(part.name, kind, part.values.cast(pa.float64()))
+    if part.type == "text" and kind in TEXTS:
+        return Part(part.name, kind, part.values)
+    return part if part.type == "text" and kind not in NATIVE else None
+
+
+def may_hold(kind: str, field: Field) -> bool:
+    """Whether a column of the server's type `kind` is one that `to_send` may have made for that field."""
+    if field.kind in STAMPS:
+        return kind in ("bigint", STAMPS[field.kind])
+    return kind == ("bigint" if field.kind == "duration" else TYPES[field.type][0])
+
+
+def as_microseconds(column: Any) -> Any:
     """The times as the server's timestamps hold them; None when that would lose something."""
     try:
         stamps = column.cast(pa.timestamp("us", column.type.tz))
@@ -154,21 +162,22 @@ def _as_microseconds(column: Any) -> Any:
     return stamps if span["min"] is None or first <= span["min"] <= span["max"] <= last else None
 
 
-def copy_in(connection: Any, target: sql.Composable, parts: list[Part]) -> None:
+def copy_in(connection: Any, target: sql.Composable, parts: Sequence[Part]) -> None:
     """COPY the rows; IntegrityError unless the server reports just as many."""
     import pgpq
 
     if not parts:
         return
     table = pa.table([part.values for part in parts], names=[part.name for part in parts])
-    names = sql.SQL(", ").join(sql.Identifier(part.name) for part in parts)
     encoder = pgpq.ArrowToPostgresBinaryEncoder(table.schema)
+    command = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(target, listed(table.column_names))
     with connection.cursor() as cursor:
-        with cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(target, names)) as copy:
-            copy.write(encoder.write_header())
+        with cursor.copy(command) as copy:
+            waiting = encoder.write_header()
             for batch in table.to_batches(max_chunksize=BATCH):
-                copy.write(encoder.write_batch(batch))
-            copy.write(encoder.finish())
+                copy.write(waiting + encoder.write_batch(batch) if waiting else encoder.write_batch(batch))
+                waiting = b""
+            copy.write(waiting + encoder.finish())
         if cursor.rowcount != table.num_rows:
             raise IntegrityError(f"The server took {cursor.rowcount} rows of {table.num_rows}.")
 
@@ -176,12 +185,50 @@ def copy_in(connection: Any, target: sql.Composable, parts: list[Part]) -> None:
 # --------------------------------------------------------------------------- receiving
 
 
-def received(table: pa.Table, schema: FrameSchema) -> pa.Table:
-    """What the server gave, in the schema's own types."""
+def fetched(column: str, kind: str) -> sql.Composable:
+    """A column as it is asked for: a type that is not ours comes as text."""
+    named = sql.Identifier(column)
+    return CAST.format(named, sql.SQL(kind if kind in NATIVE else "text")) + sql.SQL(" AS ") + named
+
+
+def received(table: pa.Table, schema: FrameSchema, kinds: Mapping[str, str], source: str) -> pa.Table:
+    """What the server gave, in the schema's own types.
+
+    Raises
+    ------
+    FidelityError
+        For a value that no frame holds, or that the type on record does not.
+    """
     columns = []
     for field in schema.fields:
-        column = table.column(held_column(field.name))
+        held = held_column(field.name)
+        column = table.column(held)
+        _check_times(column, held, kinds[held], source)
         if field.kind in ("time", "instant", "duration") and pa.types.is_integer(column.type):
             column = column.cast(pa.int64()).cast(field.arrow_type)
-        columns.append(fit(column, field))
+        try:
+            columns.append(fit(column, field))
+        except pa.ArrowInvalid as error:
+            raise FidelityError(
+                f"Column {field.label!r} of {source!r} holds a value that is no {field.shown}: {error}.",
+                cure="Somebody wrote it past Millpond: put the value right, or restore a backup.",
+                resource=source,
+            ) from error
     return pa.table(columns, names=schema.names) if columns else table
+
+
+def _check_times(column: Any, name: str, kind: str, source: str) -> None:
+    """Infinite times, and dates beyond what Python has, come as numbers that mean nothing."""
+    if kind in (STAMP, STAMP_TZ):
+        numbers, (first, last) = column.cast(pa.int64()), EPOCH_SPAN
+    elif kind == "date":
+        numbers, (first, last) = column.cast(pa.int32()), DAYS
+    else:
+        return
+    span = pc.min_max(numbers).as_py()
+    if span["min"] is not None and not first <= span["min"] <= span["max"] <= last:
+        raise FidelityError(
+            f"Column {name!r} of {source!r} holds a {kind} that no frame holds, such as infinity.",
+            cure="Leave the column out with columns=[...], or change the value at the server.",
+            resource=source,
+        )

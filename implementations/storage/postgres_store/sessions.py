@@ -1,4 +1,4 @@
-"""Connections that belong to one process, and the server's errors as ours."""
+"""Connections that belong to one process, lent and given back."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import adbc_driver_manager
-import psycopg
-
-from framework.errors import FidelityError, LockedError, SchemaError, StorageError, UnavailableError
+from .failures import DRIVERS
 
 MOST_IDLE = 4
 PARENTS: list[list[Any]] = []  # never closed in a child: it would end the parent's sessions
@@ -37,44 +34,57 @@ class Sessions:
     @contextmanager
     def use(self) -> Iterator[Any]:
         """Lend one; it comes back unless something was raised, and is then closed."""
-        connection = self._take()
+        connection = self.take()
         try:
             yield connection
         except BaseException:
-            with suppress(psycopg.Error, adbc_driver_manager.Error):
-                connection.close()
+            discard(connection)
             raise
-        self._give(connection)
+        self.give(connection)
 
-    def _take(self) -> Any:
-        while True:
-            with self._lock:
-                if self._pid != os.getpid():
-                    PARENTS.append(self._idle)
-                    self._idle, self._pid = [], os.getpid()
-                connection = self._idle.pop() if self._idle else None
-            if connection is None:
-                return self._connect()
+    def take(self) -> Any:
+        """One that answers; whoever takes it gives it back or discards it."""
+        while (connection := self.idle()) is not None:
             if _alive(connection):
                 return connection
+        return self._connect()
+
+    def idle(self) -> Any:
+        """One of the idle, unchecked; None when there is none."""
+        with self._lock:
+            if self._pid != os.getpid():
+                PARENTS.append(self._idle)
+                self._idle, self._pid = [], os.getpid()
+                weakref.finalize(self, _close_all, self._idle, self._pid)
+            return self._idle.pop() if self._idle else None
+
+    def new(self) -> Any:
+        """One that was not there before."""
+        return self._connect()
+
+    def give(self, connection: Any) -> None:
+        """Take one back."""
+        with self._lock:
+            if len(self._idle) < MOST_IDLE and self._pid == os.getpid():
+                self._idle.append(connection)
+                return
+        discard(connection)
 
     def close(self) -> None:
         """Close those that nobody uses."""
         with self._lock:
             _close_all(self._idle, self._pid)
 
-    def _give(self, connection: Any) -> None:
-        with self._lock:
-            if len(self._idle) < MOST_IDLE and self._pid == os.getpid():
-                self._idle.append(connection)
-                return
+
+def discard(connection: Any) -> None:
+    """Close a connection, whatever state it is in."""
+    with suppress(*DRIVERS):
         connection.close()
 
 
 def _close_all(idle: list[Any], pid: int) -> None:
     while idle and pid == os.getpid():
-        with suppress(psycopg.Error, adbc_driver_manager.Error):
-            idle.pop().close()
+        discard(idle.pop())
 
 
 def _alive(connection: Any) -> bool:
@@ -82,62 +92,9 @@ def _alive(connection: Any) -> bool:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
             cursor.fetchone()
-        connection.rollback()
-    except (psycopg.Error, adbc_driver_manager.Error):
-        with suppress(psycopg.Error, adbc_driver_manager.Error):
-            connection.close()
+        if not getattr(connection, "autocommit", False):
+            connection.rollback()
+    except DRIVERS:
+        discard(connection)
         return False
     return True
-
-
-# What the server says, by its SQLSTATE: the same through both drivers.
-GONE = {"42P01"}
-HELD = {"55P03", "40P01"}
-UNFIT = {"2BP01", "0A000", "42703", "42809", "42804", "23000", "23001", "23502", "23503", "23505", "23514", "23P01"}
-
-
-@contextmanager
-def errors_of(what: str, *, gone: Callable[[], Exception] | None = None) -> Iterator[None]:
-    """Turn the server's errors into ours, naming `what`; `gone` is for a table that went away meanwhile."""
-    try:
-        yield
-    except (psycopg.Error, adbc_driver_manager.Error) as error:
-        raise _ours(error, what, gone) from error
-
-
-def _ours(error: Any, what: str, gone: Callable[[], Exception] | None) -> Exception:
-    state = error.sqlstate
-    if state in GONE and gone is not None:
-        return gone()
-    if state in HELD:
-        return LockedError(
-            f"{what!r} is held by another transaction.",
-            cure="Try again, or wait longer with LOCK_TIMEOUT.",
-            resource=what,
-        )
-    if state in UNFIT:
-        return SchemaError(
-            f"{what!r} cannot take this data: {_words(error)}.",
-            cure="Change what depends on it, or save under another name.",
-            resource=what,
-        )
-    if str(state).startswith("54"):  # a limit of the server's: the width of a row, the length of a statement
-        return FidelityError(
-            f"{what!r} is more than the server holds: {_words(error)}.",
-            cure="Save fewer or shorter columns, or use parquet.",
-            resource=what,
-        )
-    if isinstance(error, (psycopg.OperationalError, adbc_driver_manager.OperationalError)):
-        return UnavailableError(
-            f"The server failed while {what!r} was used: {_words(error)}.",
-            cure="What was there is untouched unless the server had committed already.",
-            resource=what,
-        )
-    return StorageError(f"The server refused {what!r}: {_words(error)}.", resource=what)
-
-
-def _words(error: Exception) -> str:
-    diagnosis = getattr(error, "diag", None)
-    main = getattr(diagnosis, "message_primary", None)
-    detail = getattr(diagnosis, "message_detail", None)
-    return " ".join(part for part in (main or str(error).split("\n")[0], detail and f"({detail})") if part)

@@ -1,31 +1,106 @@
-"""One table as one connection sees it: its columns, its record in the catalogue, its locks."""
+"""One table as one connection sees it: what it is, its columns, what there is to know of its rows."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from framework.errors import FidelityError, FormatError
-from framework.schema import FrameSchema
+from framework.schema import Field, FrameSchema
 
-from .rows import CATALOG, ORDINAL, held_column, held_name, may_hold
+from .rows import CATALOG, GIVES, INTEGERS, ORDINAL, held_column, held_name
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
+LOOK = """
+SELECT k.known, k.since, c.relkind::text, c.relispartition OR c.relkind = 'p', c.relhastriggers, a.attname,
+  format_type(coalesce(nullif(t.typbasetype, 0), a.atttypid), NULL), format_type(a.atttypid, a.atttypmod),
+  a.attgenerated <> '', a.attidentity <> '' OR a.atthasdef, a.attnotnull, a.atttypmod
+FROM (SELECT count(DISTINCT attrelid) > 0, count(*) FROM pg_attribute
+      WHERE attrelid = to_regclass(%s) AND attname IN ('dataset', 'save_ids', 'made_ids', 'shape')) k (known, since)
+LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = %s)
+  ON c.relname = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN pg_type t ON t.oid = a.atttypid AND t.typtype = 'd'
+ORDER BY a.attnum"""
+WORDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
+ROUNDED = ("numeric", "interval", "timestamp", "time ")
+TO_UNIT = {"s": (1, 10**6), "ms": (1, 10**3), "us": (1, 1), "ns": (10**3, 1)}  # from microseconds: times, over
+
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """What the catalogue says of a dataset."""
+class Column:
+    """A column as the server has it.
 
-    schema: FrameSchema
-    saved_at: datetime
-    version: int
+    Attributes
+    ----------
+    type : str
+        The type without its length or precision, a domain's the one below it.
+    full : str
+        The type as it was declared.
+    generated : bool
+        The server makes its values, and nobody else may.
+    filled : bool
+        The server has a value for a row that brings none.
+    required : bool
+        It holds no null.
+    limited : bool
+        It has a precision to which values are rounded.
+    """
+
+    name: str
+    type: str
+    full: str
+    generated: bool = False
+    filled: bool = False
+    required: bool = False
+    limited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class There:
+    """A table that exists.
+
+    Attributes
+    ----------
+    kind : str
+        The server's word: r a table, p one in partitions, v a view, m a materialized one, f a foreign one.
+    parted : bool
+        It has partitions or is one.
+    watched : bool
+        Triggers or foreign keys of others hang on it.
+    """
+
+    kind: str
+    parted: bool
+    watched: bool
+    columns: dict[str, Column]
+
+    @property
+    def ordered(self) -> bool:
+        """Whether a column has the order of its rows."""
+        return ORDINAL in self.columns
+
+    @property
+    def own(self) -> dict[str, Column]:
+        """The columns but the one that has the order."""
+        return {name: column for name, column in self.columns.items() if name != ORDINAL}
+
+    @property
+    def shape(self) -> dict[str, str]:
+        """Their types, by which it shows whether others changed them."""
+        return {name: column.full for name, column in self.own.items()}
+
+    @property
+    def is_table(self) -> bool:
+        return self.kind in ("r", "p")
+
+    @property
+    def word(self) -> str:
+        return WORDS.get(self.kind, "a table")
 
 
 class Table:
@@ -38,147 +113,86 @@ class Table:
         The server's schema.
     name : str
         The dataset.
-    patience : float
-        Seconds to wait for locks of others.
     """
 
-    def __init__(
-        self, connection: Connection[Any], namespace: str, name: str, *, patience: float, logger: logging.Logger
-    ) -> None:
+    def __init__(self, connection: Connection[Any], namespace: str, name: str) -> None:
         self.connection = connection
         self.namespace = namespace
         self.name = name
-        self.patience = patience
-        self.logger = logger
         self.target = sql.Identifier(namespace, held_name(name))
         self.catalog = sql.Identifier(namespace, CATALOG)
+        self.has_catalog = False
+        self.is_new_catalog = False
 
-    @property
-    def regclass(self) -> sql.Composable:
-        """The table as a `regclass` literal."""
-        return sql.SQL("{}::regclass").format(sql.Literal(self.target.as_string(self.connection)))
-
-    def run(self, query: str, *parts: sql.Composable, **named: sql.Composable) -> Any:
+    def run(self, query: str, *parts: Any, **named: Any) -> Any:
         """Execute a query whose `{}` are these parts; the cursor."""
-        return self.connection.execute(sql.SQL(query).format(*parts, **named))
+        return self.connection.execute(sql.SQL(query).format(*parts, **named), prepare=False)
 
-    def number(self, query: str, *parts: sql.Composable) -> int:
-        """The one number that a query answers."""
-        row = self.run(query, *parts).fetchone()
-        return int(row[0]) if row else 0
+    def row(self, query: str, *parts: Any) -> tuple[Any, ...]:
+        """The one row that a query answers."""
+        answer: tuple[Any, ...] = self.run(query, *parts).fetchone()
+        return answer
 
-    # ------------------------------------------------------------------ looking
-
-    def columns(self, relation: str | None = None) -> dict[str, str] | None:
-        """Column to type, in the table's own order; None when there is no such table."""
-        rows = self.connection.execute(
-            "SELECT attname, format_type(atttypid, NULL) FROM pg_class c"
-            " JOIN pg_namespace n ON n.oid = relnamespace AND nspname = %s"
-            " LEFT JOIN pg_attribute ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped"
-            " WHERE relname = %s AND relkind IN ('r', 'p', 'v', 'm', 'f') ORDER BY attnum",
-            [self.namespace, relation or held_name(self.name)],
-        ).fetchall()
-        return {column: kind for column, kind in rows if column is not None} if rows else None
-
-    def kind(self) -> str | None:
-        """The server's word for what it is: r a table, v a view, ...; None when there is none."""
-        row = self.connection.execute(
-            "SELECT relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
-            " WHERE nspname = %s AND relname = %s AND relkind IN ('r', 'p', 'v', 'm', 'f')",
-            [self.namespace, held_name(self.name)],
-        ).fetchone()
-        return row[0] if row else None
-
-    def has_catalog(self) -> bool:
-        return self.columns(CATALOG) is not None
-
-    def record(self, columns: dict[str, str]) -> Record | None:
-        """What the catalogue says; None for a table that others made or gave other columns."""
-        if not self.has_catalog():
+    def look(self) -> There | None:
+        """What is there now; None when there is no such table."""
+        given = [self.catalog.as_string(self.connection), self.namespace, held_name(self.name)]
+        rows = self.connection.execute(LOOK, given, prepare=True).fetchall()
+        known, since, kind, parted, watched = rows[0][:5]
+        self.has_catalog, self.is_new_catalog = known, since == 4
+        if kind is None:
             return None
-        row = self.run(
-            "SELECT schema, saved_at, version FROM {} WHERE dataset = {}", self.catalog, sql.Literal(self.name)
-        ).fetchone()
-        if row is None:
-            return None
-        try:
-            schema = FrameSchema.loads(row[0])
-        except FormatError:
-            self.logger.warning("the record of %s is damaged; its dtypes are found anew", self.name)
-            return None
-        held = {held_column(field.name): field for field in schema.fields}
-        if set(held) != set(columns) - {ORDINAL} or not all(may_hold(columns[name], held[name]) for name in held):
-            self.logger.warning("%s has other columns than were saved; its dtypes are found anew", self.name)
-            return None
-        return Record(schema, row[1].astimezone(UTC), row[2])
-
-    def check_times(self, columns: dict[str, str]) -> None:
-        """FidelityError for a time that is infinite or a date beyond year 9999, which no frame holds."""
-        tests = {
-            "timestamp without time zone": "NOT isfinite({0})",
-            "timestamp with time zone": "NOT isfinite({0})",
-            "date": "{0} NOT BETWEEN '0001-01-01' AND '9999-12-31'",
-        }
-        for column, kind in columns.items():
-            if kind in tests:
-                test = sql.SQL(tests[kind]).format(sql.Identifier(column))
-                if self.run("SELECT 1 FROM {} WHERE {} LIMIT 1", self.target, test).fetchone():
-                    raise FidelityError(
-                        f"Column {column!r} of {self.name!r} holds a {kind} that no frame holds, such as infinity.",
-                        cure="Leave the column out with columns=[...], or change the value at the server.",
-                        resource=self.name,
-                    )
+        columns = {}
+        for name, base, full, generated, filled, must, modifier in (row[5:] for row in rows if row[5] is not None):
+            limited = modifier >= 0 and base.startswith(ROUNDED)
+            columns[name] = Column(name, base, full, generated, filled, must, limited)
+        return There(kind, parted, watched, columns)
 
     def rows(self) -> int:
-        return self.number("SELECT count(*) FROM {}", self.target)
+        return int(self.row("SELECT count(*) FROM {}", self.target)[0])
 
-    def nulls(self, column: str) -> int:
-        """How many cells of a column, by its stored name, are null."""
-        held = sql.Identifier(held_column(column))
-        return self.number("SELECT count(*) - count({}) FROM {}", held, self.target)
+    def lock(self, how: str) -> None:
+        """Lock the table in the server's mode `how`, for this transaction."""
+        self.run("LOCK TABLE {} IN {} MODE", self.target, sql.SQL(how))
 
-    # ------------------------------------------------------------------ locks and the catalogue
+    def sample(self, columns: Sequence[Column]) -> Any:
+        """A row that shows of each column its type, and whether a cell of it is missing somewhere."""
+        import pyarrow as pa
 
-    @property
-    def milliseconds(self) -> int:
-        """The patience as the server takes it, in which 0 would be for ever."""
-        return max(int(self.patience * 1000), 1)
+        whole = [column for column in columns if column.type in INTEGERS or column.type == "boolean"]
+        unsure = [column.name for column in whole if not column.required]
+        tests = sql.SQL(", ").join(sql.SQL("bool_or({} IS NULL)").format(sql.Identifier(name)) for name in unsure)
+        found = self.row("SELECT {} FROM {}", tests, self.target) if unsure else ()
+        full = {column.name for column in whole} - {name for name, lacks in zip(unsure, found, strict=True) if lacks}
+        cells = [(column.name, GIVES.get(column.type, pa.string())) for column in columns]
+        shown = [pa.array([0]).cast(kind) if name in full else pa.nulls(1, kind) for name, kind in cells]
+        return pa.table(shown, names=[name for name, _ in cells])
 
-    def wait_at_most(self) -> None:
-        """Bound the wait for locks in this transaction."""
-        self.connection.execute(f"SET LOCAL lock_timeout = {self.milliseconds}")
 
-    def lock(self, how: str, execute: Callable[[str], Any] | None = None) -> None:
-        """Lock the table in the server's mode `how`, for this transaction or that of another connection's `execute`."""
-        run: Callable[[str], Any] = execute or self.connection.execute
-        run(f"SET LOCAL lock_timeout = {self.milliseconds}")
-        run(f"LOCK TABLE {self.target.as_string(self.connection)} IN {how} MODE")
+class Before:
+    """The old rows, as far as `joined` asks for them.
 
-    def make_catalog(self) -> None:
-        """Make the server's schema and the catalogue where they are missing."""
-        if self.has_catalog():
-            return
-        self.connection.execute("SELECT pg_advisory_xact_lock(7235419)")  # IF NOT EXISTS is not safe side by side
-        self.run("CREATE SCHEMA IF NOT EXISTS {}", sql.Identifier(self.namespace))
-        self.run(
-            "CREATE TABLE IF NOT EXISTS {} (dataset text PRIMARY KEY, relation text NOT NULL, schema text NOT NULL,"
-            " saved_at timestamptz NOT NULL, version bigint NOT NULL)",
-            self.catalog,
-        )
+    Parameters
+    ----------
+    schema : FrameSchema
+        Theirs.
+    """
 
-    def note(self, schema: FrameSchema) -> None:
-        """Put the schema into the catalogue; the version goes up by one."""
-        texts = (sql.Literal(text) for text in (self.name, held_name(self.name), schema.dumps()))
-        self.run(
-            "INSERT INTO {} AS c VALUES ({}, {}, {}, now(), 1) ON CONFLICT (dataset) DO UPDATE SET"
-            " schema = excluded.schema, saved_at = excluded.saved_at, version = c.version + 1",
-            self.catalog,
-            *texts,
-        )
+    def __init__(self, place: Table, there: There, schema: FrameSchema) -> None:
+        self._place = place
+        self._there = there
+        self._fields: dict[str, Field] = {field.name: field for field in schema.fields}
 
-    def drop(self) -> None:
-        """Remove the table and its record."""
-        self.wait_at_most()
-        self.run("DROP TABLE {}", self.target)
-        if self.has_catalog():
-            self.run("DELETE FROM {} WHERE dataset = {}", self.catalog, sql.Literal(self.name))
+    def nulls(self, name: str) -> int:
+        held = sql.Identifier(held_column(name))
+        return int(self._place.row("SELECT count(*) - count({}) FROM {}", held, self._place.target)[0])
+
+    def span(self, name: str) -> tuple[int, int] | None:
+        held, kind = held_column(name), self._there.columns[held_column(name)].type
+        stamped = kind.startswith("timestamp")
+        value = "(extract(epoch FROM {0}({1})) * 1000000)::bigint" if stamped else "{0}({1})"
+        parts = [sql.SQL(value).format(sql.SQL(which), sql.Identifier(held)) for which in ("min", "max")]
+        least, most = self._place.row("SELECT {}, {} FROM {}", *parts, self._place.target)
+        if least is None:
+            return None
+        times, over = TO_UNIT[self._fields[name].arrow_type.unit] if stamped else (1, 1)
+        return int(least) * times // over, int(most) * times // over

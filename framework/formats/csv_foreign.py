@@ -1,0 +1,363 @@
+"""CSV that others wrote, in two passes: the first finds what each column is over all rows, the second converts.
+
+Both go through the file in pieces, so that memory does not grow with it. When the whole table is wanted, the first pass
+converts too, and the second is made only where a later row showed that an earlier piece was taken for something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from framework.errors import ColumnNotFoundError, FormatError, OptionError, known_names
+from framework.formats.compression import MOST_UNPACKED, Read, codec_of, unpacked
+from framework.formats.csv_dtypes import Column, UnfitCell, columns_of
+from framework.formats.records import (
+    QUOTE,
+    Piece,
+    foreign_pieces,
+    header_of,
+    line_ends_in_quotes,
+    lines_in,
+    records,
+)
+from framework.schema import ALL, FrameSchema, Selection, counted, natural
+
+BLOCK = 1 << 20
+WORTH_THREADS = 1 << 20  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How a file that others wrote is to be read; the csv store's options say what each means."""
+
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    nulls: Sequence[str] = ()
+    decimal: str = "."
+    dtype: Mapping[str, str] | None = None
+    date_format: str | Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file, which can be read from its beginning as often as is needed.
+
+    Attributes
+    ----------
+    values : mapping of column to text or None
+        Columns that each of its rows has beside those in the file.
+    """
+
+    name: str
+    begin: Callable[[], Read]
+    values: Mapping[str, str | None] = field(default_factory=dict)
+
+
+class Foreign:
+    """One table in one file or several of the same header.
+
+    Raises
+    ------
+    FormatError
+        With the line: bytes that are not in the encoding, a NUL, an open quote, a row with too many or too few fields,
+        a repeated name in the header, a cell that is not of the dtype that was said.
+    """
+
+    def __init__(self, sources: Sequence[Source], spelling: Spelling) -> None:
+        self.sources, self.spelling = sources, spelling
+        self.rows = 0
+        self._header: list[str] = []
+        self._columns: dict[str, Column] = {}
+
+    def read(self, selection: Selection) -> tuple[pa.Table, FrameSchema]:
+        """What the selection needs of the table."""
+        tables = [table for table in self._first_pass(selection, keep=True) if table is not None]
+        schema = self.schema
+        told = {each.name: each.arrow_type for each in schema.fields}
+        columns: dict[str, Any] = {}
+        stale = []
+        for name, kind in told.items():
+            parts = [table.column(name) for table in tables]
+            if all(part.type == kind or pa.types.is_null(part.type) for part in parts):
+                chunks = [chunk for part in parts for chunk in _as(part, kind).chunks]
+                columns[name] = pa.chunked_array(chunks, type=kind)
+            else:
+                stale.append(name)
+        if stale:
+            del tables
+            again = list(self._second_pass(stale))
+            for name in stale:
+                chunks = [chunk for table in again for chunk in table.column(name).chunks]
+                columns[name] = pa.chunked_array(chunks, type=told[name])
+        wanted = selection.of(schema, self.sources[0].name)
+        return pa.table({name: columns[name] for name in wanted.names}), wanted
+
+    def scan(self, selection: Selection) -> tuple[FrameSchema, Generator[pa.Table, None, None]]:
+        """What the selection needs, in pieces."""
+        for _ in self._first_pass(selection, keep=False):
+            pass
+        wanted = selection.of(self.schema, self.sources[0].name)
+        return wanted, self._second_pass(wanted.names)
+
+    @property
+    def schema(self) -> FrameSchema:
+        """Of what was read."""
+        fields = tuple(column.field for column in self._columns.values())
+        return counted(replace(natural(pa.table({}), ""), fields=fields), self.rows)
+
+    # ------------------------------------------------------------------ the passes
+
+    def _first_pass(self, selection: Selection, *, keep: bool) -> Iterator[pa.Table | None]:
+        """Find the columns; with `keep`, each piece with its cells as what they seem to be so far."""
+        with _workers() as workers:
+            for source in self.sources:
+                first_row = self.rows
+                try:
+                    with closing(_ahead(self._texts(source, selection))) as tables:
+                        for table in tables:
+                            typed = workers(self._add, self._columns.values(), table.columns, size=table.nbytes)
+                            self.rows += table.num_rows
+                            if keep:
+                                yield pa.table(typed, names=list(self._columns))
+                except UnfitCell as cell:  # nobody reads the file any more
+                    raise self._unfit(cell, source, self.rows - first_row + cell.place) from None
+            if not self._columns:  # a header alone
+                self._choose(selection, self.sources[0].name)
+
+    def _texts(self, source: Source, selection: Selection) -> Iterator[pa.Table]:
+        """The cells of one file as text, in pieces."""
+        for piece in self._bodies(source):
+            if not self._columns:
+                self._choose(selection, source.name)
+            yield self._parsed(piece, source, list(self._columns))
+
+    def _second_pass(self, names: list[str]) -> Generator[pa.Table, None, None]:
+        columns = [self._columns[name] for name in names]
+        with _workers() as workers:
+            for source in self.sources:
+                with closing(_ahead(self._parsed(piece, source, names) for piece in self._bodies(source))) as tables:
+                    for table in tables:
+                        values = workers(
+                            lambda column, cell: column.convert(cell), columns, table.columns, size=table.nbytes
+                        )
+                        yield pa.table(values, names=names)
+
+    @staticmethod
+    def _add(column: Column, cells: Any) -> Any:
+        typed = column.add(cells)
+        return cells.cast(pa.binary()) if typed is None else typed  # a type that no column ends as
+
+    # ------------------------------------------------------------------ pieces
+
+    def _bodies(self, source: Source) -> Iterator[Piece]:
+        """The pieces of a file after its header, which must be that of the first file."""
+        spelled, name = self.spelling, source.name
+        rest = foreign_pieces(source.begin(), name, delimiter=spelled.delimiter, encoding=spelled.encoding)
+        blank = 1
+        for piece in rest:
+            if not piece.data.strip():
+                blank += lines_in(piece.data)
+                continue
+            header, length, line = header_of(piece, name, spelled.delimiter)
+            self._check_header(header, source, line)
+            body = piece.data[length:]
+            if body:
+                yield Piece(body, piece.line + lines_in(piece.data[:length]))
+            break
+        else:
+            raise FormatError(f"{name} is empty: it has no header.", line=1, resource=name)
+        yield from rest
+
+    def _check_header(self, header: list[str], source: Source, line: int) -> None:
+        if not self._header:
+            check_header(header, source.name, self.spelling.delimiter, line)
+            self._header = header
+        elif header != self._header:
+            raise FormatError(
+                f"{source.name} has the columns {header}, and {self.sources[0].name} has {self._header}.",
+                cure="Parts of one table have the same columns in the same order.",
+                line=line,
+                resource=source.name,
+            )
+
+    def _choose(self, selection: Selection, name: str) -> None:
+        """Which columns are needed, and what finds out each."""
+        spelled = self.spelling
+        known = [*self._header, *(column for column in self.sources[0].values if column not in self._header)]
+        formats = spelled.date_format if isinstance(spelled.date_format, Mapping) else {}
+        for option, said in (("dtype", spelled.dtype or {}), ("date_format", formats)):
+            for column in said:
+                if column not in known:
+                    raise OptionError(f"{option}= names {column!r}.", cure=known_names(column, known), resource=name)
+        wanted = selection.labels
+        for column in wanted or ():
+            if column not in known:
+                raise ColumnNotFoundError(
+                    f"{name!r} has no column {column!r}.", cure=known_names(str(column), known), resource=name
+                )
+        header = known if wanted is None else [column for column in known if column in wanted]
+        made = columns_of(header, dtypes=spelled.dtype or {}, date_format=spelled.date_format, decimal=spelled.decimal)
+        self._columns = dict(zip(header, made, strict=True))
+
+    def _parsed(self, piece: Piece, source: Source, names: list[str]) -> pa.Table:
+        """The cells as text, a missing one null; nothing is interpreted."""
+        table = self._parsed_file(piece, source.name, [column for column in names if column in self._header])
+        for column in names:
+            if column not in table.column_names:
+                said = source.values.get(column)
+                cell = pa.nulls(table.num_rows, pa.string()) if said is None else pa.array([said] * table.num_rows)
+                table = table.append_column(column, pa.chunked_array([cell]))
+        return table
+
+    def _parsed_file(self, piece: Piece, name: str, names: list[str]) -> pa.Table:
+        header, spelled = self._header, self.spelling
+        if not piece.data.strip(b"\r\n"):
+            rows = lines_in(piece.data) if len(header) == 1 else 0
+            return pa.table({column: pa.nulls(rows, pa.string()) for column in names})
+        several = QUOTE in piece.data and line_ends_in_quotes(piece.data)
+        options = (
+            pacsv.ReadOptions(column_names=header, block_size=BLOCK),
+            pacsv.ParseOptions(
+                delimiter=spelled.delimiter, newlines_in_values=several, ignore_empty_lines=len(header) > 1
+            ),
+            pacsv.ConvertOptions(
+                check_utf8=False,
+                column_types=dict.fromkeys(names, pa.string()),
+                include_columns=names,
+                null_values=["", *spelled.nulls],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+            ),
+        )
+        ended = piece.data.endswith((b"\n", b"\r"))  # without it Arrow takes an empty last cell for a quoted one
+        try:
+            return parse(piece.data if ended else piece.data + b"\n", *options)
+        except pa.ArrowInvalid as error:
+            check_records(piece, name, spelled.delimiter, len(header))  # names the line
+            raise FormatError(f"{name} is not CSV that can be read: {error}.", resource=name) from error
+
+    def _unfit(self, cell: UnfitCell, source: Source, row: int) -> FormatError:
+        """The error for a cell of that row, with its line."""
+        line = self._line(source, row)
+        return FormatError(
+            f"{source.name}, line {line}: {cell.shown} in column {cell.column!r} is not {cell.wanted}.",
+            cure="Mend the cell, say what holds it, or leave the column out of dtype= and date_format=.",
+            line=line,
+            resource=source.name,
+        )
+
+    def _line(self, source: Source, row: int) -> int:
+        single, found = len(self._header) == 1, -1
+        for piece in self._bodies(source):
+            for line, record in records(piece.data, source.name, piece.line, self.spelling.delimiter):
+                found += bool(record) or single
+                if found == row:
+                    return line
+        return 0
+
+
+def _as(column: Any, kind: pa.DataType) -> Any:
+    return column if column.type == kind else column.cast(kind)
+
+
+def _ahead(pieces: Iterator[pa.Table]) -> Generator[pa.Table, None, None]:
+    """The pieces, the next one being made while one is worked on."""
+    first = next(pieces, None)
+    if first is None or first.nbytes < WORTH_THREADS:
+        yield from () if first is None else (first,)
+        yield from pieces
+        return
+    with ThreadPoolExecutor(1) as worker:
+        piece: pa.Table | None = first
+        while piece is not None:
+            following = worker.submit(next, pieces, None)
+            yield piece
+            piece = following.result()
+
+
+class _workers:
+    """Does the columns of a piece side by side, where that is worth it."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._pool: ThreadPoolExecutor | None = None
+
+    def __enter__(self) -> _workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def __call__(self, work: Callable[..., Any], *arguments: Any, size: int) -> list[Any]:
+        if size < WORTH_THREADS:
+            return list(map(work, *arguments))
+        if self._pool is None:
+            self._pool = self._stack.enter_context(ThreadPoolExecutor(pa.cpu_count()))
+        return list(self._pool.map(work, *arguments))
+
+
+def parse(data: bytes, reading: Any, parsing: Any, converting: Any) -> pa.Table:
+    """What Arrow reads; once more in one block when a row is longer than a block."""
+    try:
+        return pacsv.read_csv(pa.BufferReader(data), reading, parsing, converting)
+    except pa.ArrowInvalid as error:
+        if "block" not in str(error) or len(data) <= reading.block_size:
+            raise
+        reading.block_size = min(len(data) + 1, 2**31 - 1)
+        return pacsv.read_csv(pa.BufferReader(data), reading, parsing, converting)
+
+
+def check_header(header: list[str], name: str, delimiter: str, line: int) -> None:
+    """FormatError for a name that is repeated, and for one column that looks like several."""
+    repeated = sorted({column for column in header if header.count(column) > 1})
+    if repeated:
+        raise FormatError(
+            f"{name} has the column {repeated[0]!r} more than once.",
+            cure="Rename it in the file.",
+            line=line,
+            resource=name,
+        )
+    others = [mark for mark in (";", "\t", "|", ",") if mark != delimiter and mark in "".join(header)]
+    if len(header) == 1 and others:
+        raise FormatError(
+            f"{name} has one column, {header[0][:60]!r}.",
+            cure=f"Is the delimiter {others[0]!r}? Pass delimiter=.",
+            line=line,
+            resource=name,
+        )
+
+
+def check_records(piece: Piece, name: str, delimiter: str, width: int) -> None:
+    """FormatError with the line of the first record that has not `width` fields; blank lines are passed over."""
+    for line, record in records(piece.data, name, piece.line, delimiter):
+        if record and len(record) != width:
+            raise FormatError(
+                f"{name}, line {line}: {len(record)} fields, and the header has {width}.",
+                cure="Mend the line, or quote the cell that holds the delimiter.",
+                line=line,
+                resource=name,
+            )
+
+
+def read_file(path: Path, selection: Selection = ALL, spelling: Spelling = Spelling()) -> tuple[pa.Table, FrameSchema]:
+    """What the selection needs of one file, plain or compressed; see `Foreign`."""
+    with open(path, "rb") as file:
+        return Foreign([source_of(file, path.name)], spelling).read(selection)
+
+
+def source_of(file: BinaryIO, name: str, *, most: int = MOST_UNPACKED) -> Source:
+    """An open file that is not read by others meanwhile."""
+
+    def begin() -> Read:
+        file.seek(0)
+        return unpacked(file.read, codec_of(name), name, most=most)
+
+    return Source(name, begin)

@@ -1,0 +1,325 @@
+"""Take each protection out of a copy of the code, and see which experiment notices.
+
+    python tests/trust/mutations.py [results.jsonl] [words of the mutations to run ...]
+
+Each experiment is first run on an unchanged copy: one that fails there proves nothing about what is taken out. One that
+no experiment notices, and one whose text is no longer there, end it with an error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+COPIED = ("framework", "implementations", "scrapers", "calculators", "config.py", "pyproject.toml", "tests")
+FILES, FOLDER = "framework/files.py", "framework/folder.py"
+SIDECAR, PLACES = "framework/sidecar.py", "framework/vault/places.py"
+POSTGRES = "implementations/storage/postgres_store/__init__.py"
+POWER = ("test_power_loss.py", "power_may and not full")
+KILLS, CALLS = "test_kills.py", "test_syscalls.py"
+CROWD, DISK, BITS = "test_neighbours.py", "test_full_disk.py", "test_bits.py"
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A protection, how it is taken out, and the experiment that must notice."""
+
+    what: str
+    file: str
+    old: str
+    new: str
+    test: str
+    pick: str
+
+
+MUTATIONS = [
+    Mutation(
+        "the sync of a file before it is renamed",
+        FILES,
+        "            os.fsync(sink.fileno())\n        _check_bytes",
+        "        _check_bytes",
+        *POWER,
+    ),
+    Mutation(
+        "the sync of the folder after the rename",
+        FILES,
+        "        raise\n    sync_folder(path.parent)\n",
+        "        raise\n",
+        *POWER,
+    ),
+    Mutation(
+        "the sync of a new folder's name",
+        FILES,
+        "folder.mkdir(exist_ok=True)\n    sync_folder(folder.parent)",
+        "folder.mkdir(exist_ok=True)",
+        *POWER,
+    ),
+    Mutation(
+        "the sync after a deletion",
+        FILES,
+        "path.unlink()\n    sync_folder(path.parent)",
+        "path.unlink()",
+        *POWER,
+    ),
+    Mutation(
+        "the rename: the file is copied over the old one",
+        FILES,
+        "        os.rename(beside, path)\n",
+        "        path.write_bytes(beside.read_bytes())\n        beside.unlink()\n",
+        *POWER,
+    ),
+    Mutation(
+        "the rename: the file is copied over the old one (a process dies)",
+        FILES,
+        "        os.rename(beside, path)\n",
+        "        path.write_bytes(beside.read_bytes())\n        beside.unlink()\n",
+        CALLS,
+        "each_system and SIGKILL and parquet",
+    ),
+    Mutation(
+        "reading back what was written",
+        FILES,
+        "        _check_bytes(beside, writer)\n",
+        "",
+        CALLS,
+        "swallowed and not each",
+    ),
+    Mutation(
+        "removing the temporary file after an error",
+        FILES,
+        "        with suppress(OSError):\n            beside.unlink()\n        raise",
+        "        raise",
+        DISK,
+        "disk_leaves and not many",
+    ),
+    Mutation(
+        "sweeping what dead writers left",
+        FILES,
+        "        left.unlink(missing_ok=True)\n",
+        "        left.exists()\n",
+        KILLS,
+        "csv and not many",
+    ),
+    Mutation(
+        "the system's errors as ours",
+        FILES,
+        "        raise wrapped from error",
+        "        raise",
+        CALLS,
+        "EIO and not each",
+    ),
+    Mutation(
+        "the writer's lock",
+        FILES,
+        "            lock.acquire(timeout=timeout, poll_interval=0.02)",
+        "            str(lock)",
+        CROWD,
+        "acknowledged_is_stored and parquet and not many",
+    ),
+    Mutation(
+        "the record of the file that is being replaced",
+        SIDECAR,
+        "[asdict(record)] + ([asdict(before)] if before else [])",
+        "[asdict(record)]",
+        *POWER,
+    ),
+    Mutation(
+        "the record of the file that is being replaced (a process dies)",
+        SIDECAR,
+        "[asdict(record)] + ([asdict(before)] if before else [])",
+        "[asdict(record)]",
+        CALLS,
+        "SIGKILL and csv and not each",
+    ),
+    Mutation(
+        "the checksums of a CSV file's blocks",
+        SIDECAR,
+        "if zlib.crc32(block) != next(left, None):",
+        "if False:",
+        BITS,
+        "changes_no_frame and csv",
+    ),
+    Mutation(
+        "the checksums of a Parquet file's pages",
+        "framework/formats/parquet.py",
+        "page_checksum_verification=True",
+        "page_checksum_verification=False",
+        BITS,
+        "changes_no_frame and parquet",
+    ),
+    Mutation(
+        "the checksums of a backup's files",
+        "framework/vault/manifest.py",
+        " or sha256(path) != digest",
+        "",
+        BITS,
+        "of_a_backup",
+    ),
+    Mutation(
+        "the sync of a backup's bytes",
+        FOLDER,
+        "        os.fsync(sink.fileno())\n",
+        "",
+        *POWER,
+    ),
+    Mutation(
+        "the sync of the vault's folder after the rename",
+        PLACES,
+        "        os.rename(made, folder / backup_id)\n        sync_folder(folder)",
+        "        os.rename(made, folder / backup_id)",
+        *POWER,
+    ),
+    Mutation(
+        "the rename of a backup that is removed",
+        PLACES,
+        "        os.rename(folder, gone)",
+        "        gone = folder",
+        CALLS,
+        "each_system and SIGKILL and parquet",
+    ),
+    Mutation(
+        "the backup before a save with backup",
+        "framework/store.py",
+        "            elif not self.vault.backup_data(name)[0]:",
+        "            elif False:",
+        KILLS,
+        "parquet and not many",
+    ),
+    Mutation(
+        "the sync after a dataset is renamed",
+        FOLDER,
+        "        os.rename(source, target)\n        sync_folder(target.parent)",
+        "        os.rename(source, target)",
+        *POWER,
+    ),
+    Mutation(
+        "the transaction around a save in PostgreSQL",
+        POSTGRES,
+        "connection.transaction():\n            place.make_catalog()",
+        "errors_of(name):\n            place.make_catalog()",
+        KILLS,
+        "postgres and not many",
+    ),
+    Mutation(
+        "the lock of a dataset in PostgreSQL",
+        POSTGRES,
+        'f"SELECT pg_advisory_lock({key})"',
+        '"SELECT 1"',
+        CROWD,
+        "dead_holders and postgres and not many",
+    ),
+    Mutation(
+        "the lock of a symbol in ArcticDB",
+        FILES,
+        "            lock.acquire(timeout=timeout, poll_interval=0.02)",
+        "            str(lock)",
+        CROWD,
+        "acknowledged_is_stored and arctic and not many",
+    ),
+    Mutation(
+        "reading other processes' versions in ArcticDB",
+        "implementations/storage/arctic_store/handles.py",
+        'set_config_int("VersionMap.ReloadInterval", 0)',
+        'set_config_int("VersionMap.ReloadInterval", 10**10)',
+        CROWD,
+        "acknowledged_is_stored and arctic and not many",
+    ),
+]
+
+
+def copied(to: Path) -> None:
+    """The code and its tests, without what they made."""
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, to / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+        else:
+            shutil.copy(source, to / name)
+
+
+def ran(copy: Path, test: str, pick: str) -> subprocess.CompletedProcess[str]:
+    """The experiment on the copy."""
+    words = ["-x", "-p", "no:cacheprovider", "--tb=short", "-k", pick]
+    environment = {name: value for name, value in os.environ.items() if name != "MILLPOND_TRUST_RESULTS"}
+    environment |= {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", f"tests/trust/{test}", *words],
+        cwd=copy,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def first_words(output: str) -> str:
+    """What the experiment said was wrong, in a line."""
+    told = re.search(r"E +(?:\w+\.)*(?:AssertionError: )?((?:torn|lost|duplicated|stuck): .*)", output)
+    told = told or re.search(r"^E +((?:\w+\.)*\w+(?:Error|Exception): (?!Traceback).+)", output, re.MULTILINE)
+    told = told or re.search(r"^E +(.+)", output, re.MULTILINE)
+    text = re.sub(r"(?<![\w.])/\S*/", "", told[1] if told else "it failed").replace("|", "/")
+    return text[:140]
+
+
+@cache
+def sound(test: str, pick: str) -> bool:
+    """Whether the experiment passes on a copy from which nothing was taken."""
+    with tempfile.TemporaryDirectory(prefix="millpond-mutant-") as folder:
+        copied(Path(folder))
+        return ran(Path(folder), test, pick).returncode == 0
+
+
+def tried(mutation: Mutation) -> dict[str, str | int]:
+    """Take it out and run the experiment: what caught it."""
+    if not sound(mutation.test, mutation.pick):
+        return _line(mutation, "nothing", f"{mutation.test} -k '{mutation.pick}' fails with the protection in place")
+    with tempfile.TemporaryDirectory(prefix="millpond-mutant-") as folder:
+        copy = Path(folder)
+        copied(copy)
+        path = copy / mutation.file
+        text = path.read_text(encoding="utf-8")
+        if text.count(mutation.old) < 1:
+            raise SystemExit(f"{mutation.what}: its text is no longer in {mutation.file}")
+        path.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
+        done = ran(copy, mutation.test, mutation.pick)
+    caught = done.returncode == 1 and "\nFAILED " in done.stdout
+    return _line(mutation, f"`{mutation.test}`" if caught else "nothing", first_words(done.stdout))
+
+
+def _line(mutation: Mutation, caught: str, words: str) -> dict[str, str | int]:
+    return {
+        "experiment": "mutation",
+        "store": mutation.what,
+        "trials": 1,
+        "file": mutation.file,
+        "caught": caught,
+        "words": words,
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """Run those whose words are given, or all; 1 if one was not noticed."""
+    results = Path(arguments[0]) if arguments else None
+    chosen = [each for each in MUTATIONS if not arguments[1:] or any(word in each.what for word in arguments[1:])]
+    missed = 0
+    for mutation in chosen:
+        line = tried(mutation)
+        missed += line["caught"] == "nothing"
+        print(f"{line['caught']:30} {mutation.what}: {line['words']}", flush=True)
+        if results:
+            with results.open("a", encoding="utf-8") as sink:
+                sink.write(json.dumps(line) + "\n")
+    return min(missed, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
