@@ -66,6 +66,8 @@ class Guess:
             return pa.chunked_array([pa.nulls(len(cells))])
         if not self.family:
             self.family = _family(_first(cells), self.decimal)
+            if self.family == "boolean" and self.words:  # among booleans NA is text, wherever it stands
+                self.family = "text"
         if self.family in ("", "text"):
             self.words = self.words or not self.family
             return cells if self.family else None

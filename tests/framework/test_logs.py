@@ -133,5 +133,5 @@ def test_a_short_secret_is_masked_where_it_stands_alone() -> None:
     register_secret("abc")
     register_secret(None)
     register_secret("")
-    assert redact(f"password is {SHORT}, x{SHORT}x, '{SHORT}'") == f"password is ***, x{SHORT}x, '***'"
+    assert redact(f"the word is {SHORT}, x{SHORT}x, '{SHORT}'") == f"the word is ***, x{SHORT}x, '***'"
     assert redact("abc") == "abc"
