@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from framework.errors import OptionError
@@ -111,6 +111,7 @@ def test_no_number_is_ever_changed(cells: list[str]) -> None:
             assert Decimal(cell) == Decimal(repr(number))
 
 
+@example(["NA", "true"])
 @given(
     st.lists(st.sampled_from(["1", "-0", "1.5", "NA", None, "007", "2024-01-02", "true", "9007199254740993", "1e-400"]))
 )

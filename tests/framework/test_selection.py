@@ -183,3 +183,14 @@ def test_columns_are_a_list(columns: Any) -> None:
     """What is no list of labels is an OptionError that shows one."""
     with pytest.raises(OptionError, match="list of labels"):
         Selection.asked(columns)
+
+
+@pytest.mark.parametrize(
+    ("condition", "places"), [(("!=", 1.0), [1]), (("is null",), [2, 3]), (("not in", [1.0]), [1])]
+)
+def test_a_nan_beside_na_is_missing_too(condition: tuple[Any, ...], places: list[int]) -> None:
+    """A NaN that a masked column holds as a value meets only `is null`."""
+    numbers = pd.arrays.FloatingArray(np.array([1.0, 2.0, np.nan, 0.0]), np.array([False, False, False, True]))
+    table, schema = encode(pd.DataFrame({"x": numbers, "n": range(4)}))
+    got = decode(*Selection.asked(where=[("x", *condition)]).exactly(table, schema, "d"))
+    assert got["n"].tolist() == places
