@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import re
 import secrets
 import stat
-import zlib
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import BinaryIO
 
-from framework.errors import BaseFrameworkException, DatasetNameError, IntegrityError, LockedError, StorageError
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future, ThreadPoolExecutor
-
-    from filelock import BaseFileLock
+from framework.checksums import CHUNK, HashingWriter, check_bytes
+from framework.errors import BaseFrameworkException, DatasetNameError, LockedError, StorageError
 
 LONGEST_NAME = 200
 LONGEST_FILE = 200  # bytes of one segment: 255 less what temporary files and suffixes add
 _SEGMENT = re.compile(r"[\w.\- ]+")
-CHUNK = 1 << 20  # bytes that are read, and summed up, at a time
+POLL = 0.02  # seconds between two looks at a lock that is held
 
 
 # --------------------------------------------------------------------------- names
@@ -76,12 +73,23 @@ def _fault(name: str) -> str | None:
 
 def under(root: Path, relative: str) -> Path:
     """The path of `relative` under `root`; DatasetNameError if a link on the way leads elsewhere."""
-    path = os.path.realpath(root)
+    return under_each(root, (relative,))[0]
+
+
+def under_each(root: Path, relatives: Iterable[str]) -> list[Path]:
+    """As `under`, of several, for which the root is looked at once."""
+    real = os.path.realpath(root)
+    return [Path(under_real(real, relative)) for relative in relatives]
+
+
+def under_real(root: str, relative: str) -> str:
+    """As `under`, of a root that is known to be no link, nor to be reached through one."""
+    path = root
     for part in relative.split("/"):
-        path = os.path.join(path, part)
+        path = f"{path}/{part}"
         if part == ".." or os.path.islink(path):
             raise DatasetNameError(f"{relative!r} is reached through a link, which is refused.", resource=relative)
-    return Path(path)
+    return path
 
 
 # --------------------------------------------------------------------------- writing
@@ -103,99 +111,6 @@ def storage_errors(what: str) -> Iterator[None]:
         raise wrapped from error
 
 
-class HashingWriter:
-    """A binary sink that counts and sums up what passes, so that what lies on the disk can be held against it.
-
-    Large blocks are summed up by a thread of its own while the next is made. Without `digest` there is no `sha256`.
-    """
-
-    def __init__(self, sink: BinaryIO, *, digest: bool = True) -> None:
-        self._sink = sink
-        self._hash = hashlib.sha256() if digest else None
-        self._blocks: list[int] = []
-        self._crc = self._filled = self.size = 0
-        self._worker: ThreadPoolExecutor | None = None
-        self._summing: Future[None] | None = None
-        self.closed = False
-
-    def write(self, data: Any) -> int:
-        view = memoryview(data if isinstance(data, bytes) else bytes(data))  # which nobody changes meanwhile
-        self._wait()
-        if len(view) < CHUNK // 16:
-            self._sum(view)
-        else:
-            self._summing = self.aside(self._sum, view)
-        self.size += len(view)
-        written = len(view)
-        while view:  # an unbuffered file may take less than it was given
-            view = view[self._sink.write(view) :]
-        return written
-
-    def _sum(self, view: memoryview) -> None:
-        if self._hash is not None:
-            self._hash.update(view)
-        while view:
-            part = view[: CHUNK - self._filled]
-            self._crc, self._filled = zlib.crc32(part, self._crc), self._filled + len(part)
-            view = view[len(part) :]
-            if self._filled == CHUNK:
-                self._blocks.append(self._crc)
-                self._crc = self._filled = 0
-
-    def _wait(self) -> None:
-        if self._summing is not None:
-            self._summing.result()
-            self._summing = None
-
-    def aside(self, work: Callable[..., None], *arguments: Any) -> Future[None]:
-        """Let the thread do it after what it does."""
-        self._worker = self._worker or _one_thread()
-        return self._worker.submit(work, *arguments)
-
-    @property
-    def sha256(self) -> str:
-        """Hex digest of all that was written."""
-        self._wait()
-        assert self._hash is not None
-        return self._hash.hexdigest()
-
-    @property
-    def blocks(self) -> tuple[int, ...]:
-        """CRC32 of each `CHUNK` of it."""
-        self._wait()
-        return (*self._blocks, self._crc) if self._filled else tuple(self._blocks)
-
-    def finish(self) -> None:
-        """Let go of the thread."""
-        if self._worker is not None:
-            self._worker.shutdown()
-            self._worker = None
-
-    def tell(self) -> int:
-        return self.size
-
-    def flush(self) -> None:
-        self._sink.flush()
-
-    def close(self) -> None:
-        self.closed = True
-
-    def writable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return False
-
-    def seekable(self) -> bool:
-        return False
-
-
-def _one_thread() -> ThreadPoolExecutor:
-    from concurrent.futures import ThreadPoolExecutor
-
-    return ThreadPoolExecutor(1)
-
-
 @contextmanager
 def replacing(
     path: Path, *, verify: Callable[[Path], None] | None = None, digest: bool = True
@@ -205,48 +120,48 @@ def replacing(
     On an error, or if the process dies, what was at `path` is as it was. What a dead writer left beside it is removed
     by the next one, so only one may write a path at a time (`locked`).
     """
-    make_folder(path.parent)
+    folder = path.parent
+    make_folder(folder)
     remove_leftovers(path)
-    beside = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
-    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)  # the umask holds
+    beside = os.path.join(folder, f".{path.name}.{secrets.token_hex(4)}.tmp")
+    descriptor = os.open(
+        beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _mode_of(path)
+    )  # the umask holds
     try:
         with open(descriptor, "wb", buffering=0) as sink:
             writer = HashingWriter(sink, digest=digest)
             try:
                 yield writer
-                _synced(sink.fileno(), beside, writer)
+                _synced(descriptor, beside, writer)
             finally:
                 writer.finish()
         if verify is not None:
-            verify(beside)
+            verify(Path(beside))
         os.rename(beside, path)
     except BaseException:
         with suppress(OSError):
-            beside.unlink()
+            os.unlink(beside)
         raise
-    sync_folder(path.parent)
+    sync_folder(folder)
 
 
-def _synced(descriptor: int, path: Path, written: HashingWriter) -> None:
+def _mode_of(path: Path) -> int:
+    """The mode of what is there; of a new file all that the umask leaves."""
+    try:
+        return stat.S_IMODE(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return 0o666
+
+
+def _synced(descriptor: int, path: str, written: HashingWriter) -> None:
     """Make the bytes durable and read them back, a large file's both at once."""
     if written.size < 4 * CHUNK:
         os.fsync(descriptor)
-        _check_bytes(path, written)
+        check_bytes(path, written)
         return
-    checking = written.aside(_check_bytes, path, written)
+    checking = written.aside(check_bytes, path, written)
     os.fsync(descriptor)
     checking.result()
-
-
-def _check_bytes(path: Path, written: HashingWriter) -> None:
-    with open(path, "rb") as file:
-        there = tuple(zlib.crc32(block) for block in iter(lambda: file.read(CHUNK), b""))
-    if path.stat().st_size != written.size or there != written.blocks:
-        raise IntegrityError(
-            f"{path.parent.name}: the bytes on the disk are not those that were written.",
-            cure="Check the disk; what was there before is untouched.",
-        )
 
 
 def replace_bytes(path: Path, data: bytes) -> None:
@@ -265,15 +180,15 @@ def remove_leftovers(path: Path) -> None:
     """Remove what writers that died left beside `path`; the caller holds its lock."""
     before, after = f".{path.name}.", ".tmp"
     length = len(before) + 8 + len(after)
-    with suppress(FileNotFoundError), os.scandir(path.parent) as entries:
-        for entry in entries:
-            if len(entry.name) == length and entry.name.startswith(before) and entry.name.endswith(after):
-                Path(entry.path).unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
+        for name in os.listdir(path.parent):
+            if len(name) == length and name.startswith(before) and name.endswith(after):
+                (path.parent / name).unlink(missing_ok=True)
 
 
 def make_folder(folder: Path) -> None:
     """Make the folder and its parents, each name synced into its parent."""
-    if folder.is_dir():
+    if os.path.isdir(folder):
         return
     make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
@@ -304,34 +219,77 @@ def sha256(path: Path) -> str:
 # --------------------------------------------------------------------------- one writer
 
 
-def lock_for(path: Path) -> BaseFileLock:
-    """A lock on that file, freed by the kernel when its holder dies."""
-    from filelock import FileLock
+class Lock:
+    """A lock on a file that may be there or not, freed by the kernel when its holder dies; each has one holder."""
 
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor = -1
+        self._holder = 0
+
+    def acquire(self) -> bool:
+        """Whether nobody held it, and now this does."""
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)  # the umask holds
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        except BaseException:
+            os.close(descriptor)
+            raise
+        if os.fstat(descriptor).st_nlink == 0:  # it was removed meanwhile, and is no lock any more
+            os.close(descriptor)
+            return False
+        self._descriptor, self._holder = descriptor, os.getpid()
+        _held.add(self)
+        return True
+
+    def release(self) -> None:
+        """Let go of it; in a child that was forked meanwhile it is the parent's still."""
+        if self._holder == os.getpid():
+            _held.discard(self)
+            self._holder = 0
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            os.close(self._descriptor)
+
+    def forked(self) -> None:
+        """In a child: close what it would hold beyond its parent's death."""
+        os.close(self._descriptor)
+
+
+_held: set[Lock] = set()
+
+
+def _forked() -> None:
+    while _held:
+        _held.pop().forked()
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
+def lock_for(path: Path) -> Lock:
+    """A lock on that file, which is made."""
     with storage_errors(f"the lock {path.name}"):
         make_folder(path.parent)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)  # the umask holds
-        try:
-            mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
-        finally:
-            os.close(descriptor)
-    return FileLock(path, mode=mode, thread_local=True)
+        return Lock(path)
 
 
 @contextmanager
-def locked(lock: BaseFileLock, *, timeout: float, what: str) -> Iterator[None]:
+def locked(lock: Lock, *, timeout: float, what: str) -> Iterator[None]:
     """Hold `lock`, waiting `timeout` seconds at most; then LockedError."""
-    from filelock import Timeout
-
+    ends = time.monotonic() + timeout
     with storage_errors(f"the lock of {what}"):
-        try:
-            lock.acquire(timeout=timeout, poll_interval=0.02)
-        except Timeout:
-            raise LockedError(
-                f"{what!r} is being written by another process, and was for {timeout:g} s.",
-                cure="Try again, or wait longer with LOCK_TIMEOUT.",
-                resource=what,
-            ) from None
+        while not lock.acquire():
+            left = ends - time.monotonic()
+            if left <= 0:
+                raise LockedError(
+                    f"{what!r} is being written by another process, and was for {timeout:g} s.",
+                    cure="Try again, or wait longer with LOCK_TIMEOUT.",
+                    resource=what,
+                )
+            time.sleep(min(POLL, left))
     try:
         yield
     finally:

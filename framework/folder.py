@@ -179,7 +179,7 @@ class FolderStore(Store):
         path = self.path(name)
         with storage_errors(f"{self.name}:{name}"):
             table, schema = self._merged(name, table, schema, save)
-            before = (self._before(path) if path.is_file() else None) or Saved(0)
+            before = (self._before(path) if os.path.isfile(path) else None) or Saved(0)
             saved = Saved(table.num_rows, datetime.now(UTC), (before.version or 0) + 1, save.ids(before.save_ids))
             self._write_file(path, name, table, schema, saved)
 
@@ -270,7 +270,7 @@ def _is_regular(path: str) -> bool:
 
 def is_backup(folder: Path) -> bool:
     """Whether it holds a backup, finished or in the making, and no dataset."""
-    return folder.name.endswith(".partial") or (folder / "manifest.json").is_file()
+    return folder.name.endswith(".partial") or os.path.isfile(os.path.join(folder, "manifest.json"))
 
 
 def copy_synced(source: Any, target: Path) -> None:

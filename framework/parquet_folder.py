@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -29,7 +29,8 @@ class ParquetOptions(StoreOptions):
     Attributes
     ----------
     compression : {"snappy", "gzip", "zstd", "none"}
-        Whatever a file's is, it can be read.
+        Whatever a file's is, it can be read. Snappy is for speed: columns of numbers that it would make hardly smaller
+        are left as they are.
     """
 
     compression: Literal["snappy", "gzip", "zstd", "none"] = "snappy"
@@ -87,15 +88,28 @@ class ParquetFolder(PartsFolder):
         from framework.formats.parquet import read_footer
 
         footer, schema = read_footer(path)
-        notes = footer.metadata or {}
-        when, version, ids = (notes.get(f"millpond.{key}".encode()) for key in ("saved_at", "version", "save_ids"))
         rows = footer.num_rows if schema.fields else schema.range_rows
+        return _told(footer.metadata or {}, rows, path), schema
+
+    def _before(self, path: Path) -> Saved | None:
+        from framework.formats.parquet import read_notes
+
         try:
-            saved_at = datetime.fromisoformat(when.decode()) if when else None
-            save_ids = tuple(json.loads(ids)) if ids else ()
-            return Saved(rows, saved_at, int(version) if version else None, save_ids), schema
-        except ValueError as error:
-            raise FormatError(f"The notes in the footer of {path.name} are damaged: {error}.") from error
+            notes = read_notes(path)
+            return None if notes is None else _told(notes, 0, path)
+        except FormatError:
+            return None
+
+
+def _told(notes: Mapping[bytes, bytes], rows: int, path: Path) -> Saved:
+    """What the notes in a footer say of a save of so many rows."""
+    when, version, ids = (notes.get(f"millpond.{key}".encode()) for key in ("saved_at", "version", "save_ids"))
+    try:
+        saved_at = datetime.fromisoformat(when.decode()) if when else None
+        save_ids = tuple(json.loads(ids)) if ids else ()
+        return Saved(rows, saved_at, int(version) if version else None, save_ids)
+    except ValueError as error:
+        raise FormatError(f"The notes in the footer of {path.name} are damaged: {error}.") from error
 
 
 def _as_one(parts: Sequence[PartFile], name: str) -> ForeignParquet:

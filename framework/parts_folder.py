@@ -5,6 +5,7 @@ Such a folder is one dataset, which is only read.
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framework.errors import StorageError
-from framework.files import is_name, storage_errors, under
+from framework.files import is_name, storage_errors, under_each
 from framework.folder import OWN, FolderStore, Saved, describe
 from framework.formats.parts import PartFile, parts_of
 from framework.interfaces import Description
@@ -45,15 +46,18 @@ class PartsFolder(FolderStore):
 
         A folder into which a dataset was ever saved here, or beside which a file of its name lies, is none.
         """
-        folder = under(self.folder, name)
-        own = under(self.folder, f"{OWN}/locks/{name}")
-        if own.is_dir() or (files is None and not folder.is_dir()) or self._files(name):
+        root = self.folder
+        if files is None and not os.path.isdir(os.path.join(root, name)):
+            return []
+        folder, own = under_each(root, (name, f"{OWN}/locks/{name}"))
+        if own.is_dir() or self._files(name):
             return []
         return parts_of(folder, self.suffixes)
 
     def _files(self, name: str) -> list[Path]:
         """The files that a dataset of that name may be, of those that are there."""
-        return [path for suffix in self.suffixes if (path := under(self.folder, name + suffix)).is_file()]
+        paths = under_each(self.folder, [name + suffix for suffix in self.suffixes])
+        return [path for path in paths if os.path.isfile(path)]
 
     def _check_ours(self, name: str) -> None:
         """StorageError for a table in parts: it is another tool's."""

@@ -16,13 +16,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
+from framework.checksums import HashingWriter
 from framework.errors import FidelityError, IntegrityError
-from framework.files import HashingWriter
 from framework.formats.compression import Codec, Read, packed
 from framework.formats.csv_foreign import BLOCK, parse
 from framework.formats.records import in_utf8, lines_in, pieces
 from framework.schema import Field, FrameSchema, Test, only_rows, plain
 
+DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+YEAR_1, YEAR_10000 = -719_162, 2_932_897  # days since 1970
 FIRST_NANOSECOND = -9_223_372_036_000_000_000
 SLICE = 1 << 16  # rows that are put into words at a time
 
@@ -154,11 +156,13 @@ def _spellable(column: Any, field: Field) -> Any:
 
 def _check_years(column: Any, field: Field) -> None:
     span = pc.min_max(column)
-    years = [pc.year(span[end]).as_py() for end in ("min", "max")]
-    if years[0] is not None and not 1 <= years[0] <= years[1] <= 9999:
+    first, last = (span[end].value for end in ("min", "max"))
+    if first is None:
+        return
+    of_a_day = 1 if field.kind == "date" else DAY[field.arrow_type.unit]
+    if not YEAR_1 * of_a_day <= first <= last < YEAR_10000 * of_a_day:
         raise FidelityError(f"Column {field.label!r} holds a year beyond 1 to 9999.", cure="Use parquet.")
-    first = span["min"].value if field.type == "timestamp[ns]" else None  # Arrow writes what it cannot read again
-    if first is not None and first < FIRST_NANOSECOND:
+    if field.type == "timestamp[ns]" and first < FIRST_NANOSECOND:  # Arrow writes what it cannot read again
         raise FidelityError(f"Column {field.label!r} holds a time before 1677-09-21 00:12:44.", cure="Use parquet.")
 
 

@@ -7,9 +7,10 @@ converts too, and the second is made only where a later row showed that an earli
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from framework.errors import ColumnNotFoundError, FormatError, OptionError, known_names
+from framework.formats.ahead import Turn, in_order
 from framework.formats.compression import MOST_UNPACKED, Read, codec_of, unpacked
 from framework.formats.csv_dtypes import Column, UnfitCell, columns_of
 from framework.formats.records import (
@@ -31,7 +33,7 @@ from framework.formats.records import (
 from framework.schema import ALL, FrameSchema, Selection, counted, natural
 
 BLOCK = 1 << 20
-WORTH_THREADS = 1 << 20  # bytes
+PIECE = 1 << 21  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,11 @@ class Source:
 class Foreign:
     """One table in one file or several of the same header.
 
+    Parameters
+    ----------
+    piece : int
+        Bytes, of which a few pieces are in memory at a time, each worked on by one thread.
+
     Raises
     ------
     FormatError
@@ -71,28 +78,28 @@ class Foreign:
         a repeated name in the header, a cell that is not of the dtype that was said.
     """
 
-    def __init__(self, sources: Sequence[Source], spelling: Spelling) -> None:
-        self.sources, self.spelling = sources, spelling
+    def __init__(self, sources: Sequence[Source], spelling: Spelling, *, piece: int = PIECE) -> None:
+        self.sources, self.spelling, self.piece = sources, spelling, piece
         self.rows = 0
         self._header: list[str] = []
         self._columns: dict[str, Column] = {}
 
     def read(self, selection: Selection) -> tuple[pa.Table, FrameSchema]:
         """What the selection needs of the table."""
-        tables = [table for table in self._first_pass(selection, keep=True) if table is not None]
+        pieces = list(self._first_pass(selection))
         schema = self.schema
         told = {each.name: each.arrow_type for each in schema.fields}
         columns: dict[str, Any] = {}
         stale = []
-        for name, kind in told.items():
-            parts = [table.column(name) for table in tables]
+        for place, (name, kind) in enumerate(told.items()):
+            parts = [piece[place] for piece in pieces]
             if all(part.type == kind or pa.types.is_null(part.type) for part in parts):
                 chunks = [chunk for part in parts for chunk in _as(part, kind).chunks]
                 columns[name] = pa.chunked_array(chunks, type=kind)
             else:
                 stale.append(name)
         if stale:
-            del tables
+            del pieces
             again = list(self._second_pass(stale))
             for name in stale:
                 chunks = [chunk for table in again for chunk in table.column(name).chunks]
@@ -102,7 +109,7 @@ class Foreign:
 
     def scan(self, selection: Selection) -> tuple[FrameSchema, Generator[pa.Table, None, None]]:
         """What the selection needs, in pieces."""
-        for _ in self._first_pass(selection, keep=False):
+        for _ in self._first_pass(selection):
             pass
         wanted = selection.of(self.schema, self.sources[0].name)
         return wanted, self._second_pass(wanted.names)
@@ -115,56 +122,59 @@ class Foreign:
 
     # ------------------------------------------------------------------ the passes
 
-    def _first_pass(self, selection: Selection, *, keep: bool) -> Iterator[pa.Table | None]:
-        """Find the columns; with `keep`, each piece with its cells as what they seem to be so far."""
-        with _workers() as workers:
-            for source in self.sources:
-                first_row = self.rows
-                try:
-                    with closing(_ahead(self._texts(source, selection))) as tables:
-                        for table in tables:
-                            typed = workers(self._add, self._columns.values(), table.columns, size=table.nbytes)
-                            self.rows += table.num_rows
-                            if keep:
-                                yield pa.table(typed, names=list(self._columns))
-                except UnfitCell as cell:  # nobody reads the file any more
-                    raise self._unfit(cell, source, self.rows - first_row + cell.place) from None
-            if not self._columns:  # a header alone
-                self._choose(selection, self.sources[0].name)
+    def _first_pass(self, selection: Selection) -> Iterator[list[Any]]:
+        """Find the columns; the cells of each piece as what they seem to be so far."""
+        with closing(in_order(self._finds(selection))) as found:
+            for rows, columns in found:
+                self.rows += rows
+                yield columns
+        if not self._columns:  # a header alone
+            self._choose(selection, self.sources[0].name)
 
-    def _texts(self, source: Source, selection: Selection) -> Iterator[pa.Table]:
-        """The cells of one file as text, in pieces."""
-        for piece in self._bodies(source):
-            if not self._columns:
-                self._choose(selection, source.name)
-            yield self._parsed(piece, source, list(self._columns))
+    def _finds(self, selection: Selection) -> Iterator[Callable[[], tuple[int, list[Any]]]]:
+        turn: Turn | None = None
+        for source in self.sources:
+            for piece in self._bodies(source):
+                if not self._columns:
+                    self._choose(selection, source.name)
+                turn = Turn(len(self._columns), turn)
+                yield partial(self._found, piece, source, turn)
+
+    def _found(self, piece: Piece, source: Source, turn: Turn) -> tuple[int, list[Any]]:
+        """The rows of a piece and its columns; each is told its cells in the order of the file."""
+        found = []
+        with turn:
+            table = self._parsed(piece, source, list(self._columns))
+            for place, column in enumerate(self._columns.values()):
+                cells = table.column(place)
+                with turn.at(place):
+                    try:
+                        typed = column.add(cells)
+                    except UnfitCell as cell:
+                        raise self._unfit(cell, piece, source) from None
+                found.append(cells.cast(pa.binary()) if typed is None else typed)  # a type that no column ends as
+        return table.num_rows, found
 
     def _second_pass(self, names: list[str]) -> Generator[pa.Table, None, None]:
-        columns = [self._columns[name] for name in names]
-        with _workers() as workers:
-            for source in self.sources:
-                with closing(_ahead(self._parsed(piece, source, names) for piece in self._bodies(source))) as tables:
-                    for table in tables:
-                        values = workers(
-                            lambda column, cell: column.convert(cell), columns, table.columns, size=table.nbytes
-                        )
-                        yield pa.table(values, names=names)
+        jobs = (
+            partial(self._converted, piece, source, names) for source in self.sources for piece in self._bodies(source)
+        )
+        yield from in_order(jobs)
 
-    @staticmethod
-    def _add(column: Column, cells: Any) -> Any:
-        typed = column.add(cells)
-        return cells.cast(pa.binary()) if typed is None else typed  # a type that no column ends as
+    def _converted(self, piece: Piece, source: Source, names: list[str]) -> pa.Table:
+        table = self._parsed(piece, source, names)
+        return pa.table([self._columns[name].convert(table.column(name)) for name in names], names=names)
 
     # ------------------------------------------------------------------ pieces
 
     def _bodies(self, source: Source) -> Iterator[Piece]:
         """The pieces of a file after its header, which must be that of the first file."""
         spelled, name = self.spelling, source.name
-        rest = foreign_pieces(source.begin(), name, delimiter=spelled.delimiter, encoding=spelled.encoding)
-        blank = 1
+        rest = foreign_pieces(
+            source.begin(), name, delimiter=spelled.delimiter, encoding=spelled.encoding, size=self.piece
+        )
         for piece in rest:
-            if not piece.data.strip():
-                blank += lines_in(piece.data)
+            if piece.data[:1].isspace() and not piece.data.strip():
                 continue
             header, length, line = header_of(piece, name, spelled.delimiter)
             self._check_header(header, source, line)
@@ -219,12 +229,12 @@ class Foreign:
 
     def _parsed_file(self, piece: Piece, name: str, names: list[str]) -> pa.Table:
         header, spelled = self._header, self.spelling
-        if not piece.data.strip(b"\r\n"):
+        if piece.data[:1] in (b"\r", b"\n") and not piece.data.strip(b"\r\n"):
             rows = lines_in(piece.data) if len(header) == 1 else 0
             return pa.table({column: pa.nulls(rows, pa.string()) for column in names})
         several = QUOTE in piece.data and line_ends_in_quotes(piece.data)
         options = (
-            pacsv.ReadOptions(column_names=header, block_size=BLOCK),
+            pacsv.ReadOptions(column_names=header, block_size=len(piece.data) + 2, use_threads=False),
             pacsv.ParseOptions(
                 delimiter=spelled.delimiter, newlines_in_values=several, ignore_empty_lines=len(header) > 1
             ),
@@ -244,9 +254,9 @@ class Foreign:
             check_records(piece, name, spelled.delimiter, len(header))  # names the line
             raise FormatError(f"{name} is not CSV that can be read: {error}.", resource=name) from error
 
-    def _unfit(self, cell: UnfitCell, source: Source, row: int) -> FormatError:
-        """The error for a cell of that row, with its line."""
-        line = self._line(source, row)
+    def _unfit(self, cell: UnfitCell, piece: Piece, source: Source) -> FormatError:
+        """The error for a cell of that piece, with its line."""
+        line = self._line(piece, source.name, cell.place)
         return FormatError(
             f"{source.name}, line {line}: {cell.shown} in column {cell.column!r} is not {cell.wanted}.",
             cure="Mend the cell, say what holds it, or leave the column out of dtype= and date_format=.",
@@ -254,54 +264,16 @@ class Foreign:
             resource=source.name,
         )
 
-    def _line(self, source: Source, row: int) -> int:
-        single, found = len(self._header) == 1, -1
-        for piece in self._bodies(source):
-            for line, record in records(piece.data, source.name, piece.line, self.spelling.delimiter):
-                found += bool(record) or single
-                if found == row:
-                    return line
-        return 0
+    def _line(self, piece: Piece, name: str, row: int) -> int:
+        single = len(self._header) == 1
+        found = (
+            line for line, record in records(piece.data, name, piece.line, self.spelling.delimiter) if record or single
+        )
+        return next(islice(found, row, None), 0)
 
 
 def _as(column: Any, kind: pa.DataType) -> Any:
     return column if column.type == kind else column.cast(kind)
-
-
-def _ahead(pieces: Iterator[pa.Table]) -> Generator[pa.Table, None, None]:
-    """The pieces, the next one being made while one is worked on."""
-    first = next(pieces, None)
-    if first is None or first.nbytes < WORTH_THREADS:
-        yield from () if first is None else (first,)
-        yield from pieces
-        return
-    with ThreadPoolExecutor(1) as worker:
-        piece: pa.Table | None = first
-        while piece is not None:
-            following = worker.submit(next, pieces, None)
-            yield piece
-            piece = following.result()
-
-
-class _workers:
-    """Does the columns of a piece side by side, where that is worth it."""
-
-    def __init__(self) -> None:
-        self._stack = ExitStack()
-        self._pool: ThreadPoolExecutor | None = None
-
-    def __enter__(self) -> _workers:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def __call__(self, work: Callable[..., Any], *arguments: Any, size: int) -> list[Any]:
-        if size < WORTH_THREADS:
-            return list(map(work, *arguments))
-        if self._pool is None:
-            self._pool = self._stack.enter_context(ThreadPoolExecutor(pa.cpu_count()))
-        return list(self._pool.map(work, *arguments))
 
 
 def parse(data: bytes, reading: Any, parsing: Any, converting: Any) -> pa.Table:

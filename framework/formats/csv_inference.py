@@ -25,6 +25,7 @@ NULL_WORDS = ("NA", "NaN", "null")
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+([eE][+-]?[0-9]+)?|[eE][+-][0-9]+)?")
 TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|\+00:00)?)?")
 SAFE_LENGTH = 15  # characters: with so few digits every text is one double and back
+TINY = 1e-290
 HEAD = 100  # cells looked at for what a column may be
 
 MINUS, PLUS, POINT, ZERO, NINE, UPPER_Z = b"-+.09Z"
@@ -76,7 +77,10 @@ class Guess:
             words = pc.is_in(cells, value_set=pa.array(NULL_WORDS))
             if pc.any(words).as_py():
                 self.words = True
-                typed = self._typed(pc.if_else(words, pa.scalar(None, pa.string()), cells))
+                rest = pc.if_else(words, pa.scalar(None, pa.string()), cells)
+                if rest.null_count == len(rest):  # nothing that could be in another zone, or none
+                    return pa.chunked_array([pa.nulls(len(rest))])
+                typed = self._typed(rest)
         if typed is None:
             self.family = "text"
             return cells
@@ -290,16 +294,16 @@ def _as_floats(cells: Any, *, doubtful: bool) -> Any:
         return numbers
     if not pc.all(pc.is_finite(numbers), min_count=0).as_py():
         return None
-    tried = pc.fill_null(pc.or_(pc.greater(pc.binary_length(cells), SAFE_LENGTH), _tiny(cells, numbers)), False)
-    texts, values = cells.filter(tried), numbers.filter(tried)
-    other = pc.not_equal(values.cast(pa.string()), texts)
+    tried = pc.fill_null(pc.greater(pc.binary_length(cells), SAFE_LENGTH), False)
+    tiny = pc.fill_null(pc.less(pc.abs(numbers), TINY), False)
+    if pc.any(tiny).as_py():  # there digits run out, or are gone; a zero has none
+        tried = pc.or_(tried, pc.and_(tiny, pc.match_substring_regex(cells, "[1-9]").fill_null(False)))
+    texts, values = cells, numbers
+    if (pc.sum(tried).as_py() or 0) < len(cells) / 2:  # else to write all is cheaper than to pick
+        texts, values, tried = cells.filter(tried), numbers.filter(tried), True
+    other = pc.and_(pc.not_equal(values.cast(pa.string()), texts), tried)
     texts, values = texts.filter(other), values.filter(other)
     return numbers if all(map(_same_number, texts.to_pylist(), values.to_pylist())) else None
-
-
-def _tiny(cells: Any, numbers: Any) -> Any:
-    """Which are so small that digits run out or are gone, and not spelled as zero."""
-    return pc.and_(pc.less(pc.abs(numbers), 1e-290), pc.match_substring_regex(cells, "[1-9]"))
 
 
 def _same_number(text: str, number: float) -> bool:

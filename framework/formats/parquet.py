@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from framework.checksums import CHUNK
 from framework.errors import FidelityError, FormatError, IntegrityError
 from framework.files import replacing
 from framework.formats.parquet_foreign import ForeignParquet, Part, described
@@ -23,7 +25,9 @@ from framework.schema import ALL, FrameSchema, Selection, Test, expression, only
 KEY = b"millpond"
 ROW_GROUP = 1 << 20  # rows
 SAMPLE, RUN = 1024, 64  # cells, and how many of them stand together
+FEW = 50  # rows, for which no dictionary is made
 BATCH = 1 << 16  # rows
+MOST_KEPT = 1 << 16  # bytes of a footer that is known again
 logger = logging.getLogger("millpond.parquet")
 
 
@@ -46,43 +50,79 @@ def write_parquet(
 
     with replacing(path, digest=False) as sink:
         marking = MarkingSink(sink)
+        few = pa.BufferOutputStream() if table.nbytes < CHUNK else None  # Arrow's own is quicker for what is small
         try:
             with pq.ParquetWriter(
-                marking,
+                marking if few is None else few,
                 table.schema.with_metadata(notes),
                 write_page_checksum=True,
-                compression=compression,
-                use_dictionary=_repeated(table),
+                **_spelling(table, compression),
             ) as writer:
                 writer.write_table(table, ROW_GROUP)
                 marking.end_of_rows()
+            if few is not None:
+                marking.write(few.getvalue())
             marking.finish()
         except pa.ArrowInvalid as error:  # a time beyond what its unit reaches in the file
             raise FidelityError(
                 f"{path.name}: Parquet cannot hold a value: {error}.", cure="Use another unit."
             ) from error
-        rows = _parsed(marking.footer).num_rows
+        rows = notes_in(marking.footer)[0]
         if schema.fields and rows != table.num_rows:  # a file with no column has no rows either; the schema has them
             raise IntegrityError(f"{path.name}: {rows} rows were written of {table.num_rows}.")
 
 
-def _repeated(table: pa.Table) -> bool | list[str]:
-    """The columns whose values are worth a dictionary: to make one of values that differ takes long, and is no use."""
+def _spelling(table: pa.Table, compression: str) -> dict[str, Any]:
+    """Which columns get a dictionary and which are compressed: where it is no use, it takes long, and to read too."""
+    if table.num_rows <= FEW:
+        coded = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
+        return {"use_dictionary": coded, "compression": compression}
     if table.num_rows <= 2 * SAMPLE:
-        return True
+        return {"use_dictionary": True, "compression": compression}
     begins = np.linspace(0, table.num_rows - RUN, SAMPLE // RUN).astype(np.int64)
     places = pa.array((begins[:, None] + np.arange(RUN)).ravel())
-    return [name for name in table.column_names if _repeats(table.column(name), places)]
+    samples = {
+        field.name: table.column(field.name).take(places).combine_chunks()
+        for field in table.schema
+        if not pa.types.is_dictionary(field.type)
+    }
+    repeated = [name for name in table.column_names if name not in samples or _repeats(samples[name])]
+    dense = [name for name, sample in samples.items() if name not in repeated and _is_dense(sample)]
+    if compression != "snappy" or not dense:
+        return {"use_dictionary": repeated, "compression": compression}
+    codecs = {name: "none" if name in dense else compression for name in table.column_names}
+    return {"use_dictionary": repeated, "compression": codecs}
 
 
-def _repeats(column: Any, places: Any) -> bool:
-    if pa.types.is_dictionary(column.type) or pa.types.is_null(column.type):
+def _repeats(sample: Any) -> bool:
+    if pa.types.is_null(sample.type):
         return True
-    return bool(pc.count_distinct(column.take(places), mode="all").as_py() < SAMPLE * 3 // 4)
+    return bool(pc.count_distinct(sample, mode="all").as_py() < SAMPLE * 3 // 4)
+
+
+def _is_dense(sample: Any) -> bool:
+    """Whether what is made for speed would make these numbers smaller by less than a quarter."""
+    if not pa.types.is_floating(sample.type) and not pa.types.is_integer(sample.type):
+        return False
+    cells = sample.buffers()[1]
+    return bool(pa.Codec("snappy").compress(cells).size > cells.size * 3 // 4)
 
 
 def _parsed(footer: bytes) -> Any:
     return pq.read_metadata(pa.BufferReader(footer))
+
+
+def notes_in(footer: bytes) -> tuple[int, dict[bytes, bytes]]:
+    """How many rows a footer says, and its notes. One that was looked at a moment ago is known by its bytes."""
+    return _known_notes(footer) if len(footer) <= MOST_KEPT else _notes(footer)
+
+
+def _notes(footer: bytes) -> tuple[int, dict[bytes, bytes]]:
+    metadata = _parsed(footer)
+    return metadata.num_rows, metadata.metadata or {}
+
+
+_known_notes = lru_cache(maxsize=32)(_notes)
 
 
 def read_parquet(path: Path, selection: Selection = ALL) -> tuple[pa.Table, FrameSchema]:
@@ -92,7 +132,7 @@ def read_parquet(path: Path, selection: Selection = ALL) -> tuple[pa.Table, Fram
     ------
     FormatError, IntegrityError, ColumnNotFoundError
     """
-    with _opened(path) as (file, source, mark, schema, name):
+    with _opened(path, ahead=True) as (file, source, mark, schema, name):
         if schema is None:
             return ForeignParquet([Part(name, path, file=file)], name).read(selection)
         tests = selection.pushdown(schema, name)
@@ -154,15 +194,15 @@ def checked(pieces: Iterator[pa.Table], path: Path) -> Iterator[pa.Table]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, Any, Mark | None, FrameSchema | None, str]]:
-    """The open file, its bytes, its mark, its schema if it is ours, and its dataset's name."""
+def _opened(path: Path, *, ahead: bool = False) -> Iterator[tuple[Any, Any, Mark | None, FrameSchema | None, str]]:
+    """The open file, its bytes, its mark, its schema if it is ours, and its dataset's name; read `ahead` or not."""
     name = path.name.removesuffix(".parquet")
     with readable(path), pa.OSFile(str(path), "rb") as source:
         mark = find_mark(source.fileno(), name)
         if mark is None:  # another's, or another wrote our table anew
             file = pq.ParquetFile(source, page_checksum_verification=True)
         else:
-            file = pq.ParquetFile(source, metadata=_parsed(mark.footer))
+            file = pq.ParquetFile(source, metadata=_parsed(mark.footer), pre_buffer=ahead)
         arrow = file.schema_arrow
         yield file, source, mark, own_schema(arrow.metadata, arrow), name
 
@@ -204,21 +244,33 @@ def readable(path: Path) -> Iterator[None]:
         ) from error
 
 
+def read_notes(path: Path) -> dict[bytes, bytes] | None:
+    """The notes in the footer of a file of ours; None when another wrote it."""
+    with _footer(path) as (_, mark):
+        return None if mark is None else notes_in(mark.footer)[1]
+
+
 def read_footer(path: Path) -> tuple[Any, FrameSchema]:
     """The file's metadata and its schema, without reading its rows."""
+    with _footer(path) as (source, mark):
+        metadata = pq.read_metadata(source) if mark is None else _parsed(mark.footer)
+    arrow = metadata.schema.to_arrow_schema()
+    schema = own_schema(metadata.metadata, arrow)
+    return metadata, described(arrow) if schema is None else schema
+
+
+@contextmanager
+def _footer(path: Path) -> Iterator[tuple[Any, Mark | None]]:
+    """The open file and its mark."""
     try:
         with pa.OSFile(str(path), "rb") as source:
-            mark = find_mark(source.fileno(), path.stem)
-            metadata = pq.read_metadata(source) if mark is None else _parsed(mark.footer)
+            yield source, find_mark(source.fileno(), path.stem)
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise FormatError(
             f"{path.name} is not a Parquet file that can be read: {error}.", resource=path.stem
         ) from error
-    arrow = metadata.schema.to_arrow_schema()
-    schema = own_schema(metadata.metadata, arrow)
-    return metadata, described(arrow) if schema is None else schema
 
 
 def own_schema(notes: dict[bytes, bytes] | None, arrow: pa.Schema) -> FrameSchema | None:

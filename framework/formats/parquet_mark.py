@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from framework.checksums import CHUNK, HashingWriter
 from framework.errors import IntegrityError
-from framework.files import CHUNK, HashingWriter
 
 MAGIC = b"MILLPOND"
 PARQUET = b"PAR1"

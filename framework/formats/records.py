@@ -33,26 +33,28 @@ class Piece:
     line: int
 
 
-def pieces(read: Read, name: str, *, quoted: bool = True) -> Iterator[bytes]:
+def pieces(read: Read, name: str, *, quoted: bool = True, size: int = PIECE) -> Iterator[bytes]:
     """The bytes in pieces, each ending with a record whose quotes are closed; the last one as it is.
 
     Parameters
     ----------
     quoted : bool
         Whether a line end may stand in quotes.
+    size : int
+        Bytes of a piece, about.
     """
-    rest, wanted = b"", PIECE
+    rest, wanted = b"", size
     while block := read(wanted):
         cut = block.rfind(b"\n") + 1
         if cut and b'"' not in block and b'"' not in rest:  # no need to look closer, nor to copy twice
             yield b"".join((rest, memoryview(block)[:cut])) if rest or cut < len(block) else block
-            rest, wanted = block[cut:], PIECE
+            rest, wanted = block[cut:], size
             continue
         data = rest + block if rest else block
         cut = _end_of_records(data, quoted=quoted)
         if cut:
             yield data if cut == len(data) else data[:cut]
-        rest, wanted = (data[cut:], PIECE) if cut else (data, len(data))
+        rest, wanted = (data[cut:], size) if cut else (data, len(data))
         if len(rest) > LONGEST:
             raise FormatError(f"{name} has a record of more than {LONGEST:,} bytes.", cure="Is a quote left open?")
     if rest:
@@ -106,7 +108,7 @@ def line_ends_in_quotes(data: bytes) -> bool:
 # --------------------------------------------------------------------------- what others wrote
 
 
-def foreign_pieces(read: Read, name: str, *, delimiter: str, encoding: str) -> Iterator[Piece]:
+def foreign_pieces(read: Read, name: str, *, delimiter: str, encoding: str, size: int = PIECE) -> Iterator[Piece]:
     """The pieces of a file that others wrote, in UTF-8 without a byte order mark.
 
     Raises
@@ -115,13 +117,13 @@ def foreign_pieces(read: Read, name: str, *, delimiter: str, encoding: str) -> I
         With the line, for bytes that are not in the encoding, a NUL, quotes that are not right.
     """
     line, first = 1, True
-    source = iter(pieces(in_utf8(read, name, encoding), name))
+    source = iter(pieces(in_utf8(read, name, encoding), name, size=size))
     for data in source:
         if first:
             data, first = data.removeprefix(codecs.BOM_UTF8), False
         _check_bytes(data, name, line, encoding)
         if QUOTE in data and not well_quoted(data, delimiter):
-            yield from _one_by_one(data, source, name, line, delimiter, encoding)
+            yield from _one_by_one(data, source, name, line, delimiter, encoding, size)
             return
         yield Piece(data, line)
         line += lines_in(data)
@@ -202,7 +204,7 @@ class _Joined(io.RawIOBase):
 
 
 def _one_by_one(
-    first: bytes, others: Iterator[bytes], name: str, line: int, delimiter: str, encoding: str
+    first: bytes, others: Iterator[bytes], name: str, line: int, delimiter: str, encoding: str, size: int
 ) -> Iterator[Piece]:
     """Pieces of records that Python's csv module found, where quotes stand in the midst of cells."""
     rest = _checked(others, name, line + lines_in(first), encoding)
@@ -211,7 +213,7 @@ def _one_by_one(
     begin, length = line, 0
     for end, record in _records(_kept(text, held), name, line, delimiter):
         length += sum(map(len, record))
-        if length > PIECE:
+        if length > size:
             yield Piece("".join(held).encode(), begin)
             held.clear()
             begin, length = end + 1, 0

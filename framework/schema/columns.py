@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,7 @@ def _encode(values: Any, label: Any) -> tuple[Any, Field]:
 
 
 def _encode_numpy(values: Any, label: Any, dtype: np.dtype[Any]) -> tuple[Any, Field]:
-    name = dtype.name
+    name = _name(dtype)
     plain = values.to_numpy()
     if not dtype.isnative:
         raise refuse(label, f"the dtype {dtype.str} is not in this machine's byte order")
@@ -79,15 +80,22 @@ def _encode_numpy(values: Any, label: Any, dtype: np.dtype[Any]) -> tuple[Any, F
     if name in INTEGERS:
         return pa.array(plain), Field("", label, "integer", name, name)
     if name in FLOATS:
-        return pa.array(plain, from_pandas=True), Field("", label, "float", FLOATS[name], name)
+        gaps = len(plain) > 0 and bool(np.isnan(plain.min()))  # a tenth of the time that Arrow takes to look
+        return pa.array(plain, from_pandas=gaps), Field("", label, "float", FLOATS[name], name)
     if name in ("complex64", "complex128"):
         texts = [f"{cell.real!r} {cell.imag!r}" for cell in plain.astype("complex128").tolist()]
         return pa.array(texts, type=pa.string()), Field("", label, "complex", "string", name)
     if dtype.kind in "mM":
         unit = np.datetime_data(dtype)[0]
         kind, alias = ("time", f"timestamp[{unit}]") if dtype.kind == "M" else ("duration", f"duration[{unit}]")
-        return pa.array(plain, type=pa.type_for_alias(alias)), Field("", label, kind, alias, f"{dtype.name}")
+        wanted, counts = pa.type_for_alias(alias), plain.view("i8")
+        gaps = len(plain) > 0 and counts.min() == NAT
+        array = pa.array(plain, type=wanted) if gaps else pa.array(counts).view(wanted)
+        return array, Field("", label, kind, alias, f"{dtype.name}")
     raise refuse(label, f"the dtype {dtype} is not held")
+
+
+_name = lru_cache(maxsize=64)(lambda dtype: dtype.name)  # numpy makes it anew each time
 
 
 def _encode_text(values: Any, label: Any) -> tuple[Any, Field]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ import pyarrow as pa
 from framework.errors import ColumnNotFoundError, FormatError, OptionError, SchemaError, known_names
 from framework.schema.columns import decode_column, encode_column, index_of
 from framework.schema.fields import WIDER, Field, fit, refuse
+from framework.schema.kindred import is_nan
 from framework.schema.labels import (
     columns_from,
     columns_spec,
@@ -26,6 +28,7 @@ from framework.schema.labels import (
 )
 
 VERSION = 1
+WORTH_THREADS = 1_000_000  # cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,8 @@ class FrameSchema:
         """As JSON text with a checksum of its own, for a footer, a sidecar or a catalogue, which have none."""
         fields = [field_to_json(field) for field in self.fields]
         data = {"millpond": VERSION, "fields": fields, "index": self.index, "columns": self.columns}
-        return json.dumps({**data, "crc": _crc(data)})
+        text = json.dumps(data)
+        return f'{text[:-1]}, "crc": {zlib.crc32(text.encode())}}}'
 
     @classmethod
     def loads(cls, text: str | bytes) -> FrameSchema:
@@ -119,10 +123,26 @@ class FrameSchema:
             columns = {"kind": "index", "dtype": "int64", "names": columns["names"]}
         return replace(self, fields=self.levels + tuple(wanted), columns=columns)
 
+    def labelled(self, label: Any) -> list[Field]:
+        """The columns of that label, or else the levels of the index; by type too, for 1 and True are equal."""
+        asked = [label, label.item()] if hasattr(label, "item") else [label]
+        named = [level for level in self.levels if level.label is not None]
+        for fields in (self.values, named):
+            found = [field for field in fields if any(_is_same(field.label, one) for one in asked)]
+            if found:
+                return found
+        return []
+
 
 def _asked(label: Any) -> Any:
     """A label as it is looked for: numpy's numbers are Python's."""
     return plain_label(label.item() if isinstance(label, np.generic) else label) if _is_hashable(label) else label
+
+
+def _is_same(mine: Any, asked: Any) -> bool:
+    if type(mine) is not type(asked):
+        return False
+    return mine is asked or (is_nan(mine) and is_nan(asked)) or (mine is not pd.NA and bool(mine == asked))
 
 
 def _is_hashable(label: Any) -> bool:
@@ -156,8 +176,10 @@ def encode(frame: pd.DataFrame, *, lossy: bool = False) -> tuple[pa.Table, Frame
         for level in range(frame.index.nlevels):
             column, field = _encode_level(frame.index, level, plain_label(frame.index.names[level]), lossy=lossy)
             parts.append((column, replace(field, level=level)))
-    for place, label in enumerate(labels):
-        parts.append(encode_column(frame.iloc[:, place], label, lossy=lossy))
+    alike = all(type(label) is str for label in labels)  # else pandas might find one for another, such as 1 for True
+    columns = (column for _, column in frame.items()) if alike else (frame.iloc[:, at] for at in range(len(labels)))
+    for label, column in zip(labels, columns, strict=True):
+        parts.append(encode_column(column, label, lossy=lossy))
     fields = _named([field for _, field in parts])
     schema = FrameSchema(fields, index, columns_spec(frame.columns, labels))
     return table_of([column for column, _ in parts], schema.names, len(frame)), schema
@@ -222,10 +244,19 @@ def _made_name(field: Field) -> str:
 def decode(table: pa.Table, schema: FrameSchema) -> pd.DataFrame:
     """The frame that the table and its schema stand for."""
     index = _decode_index(table, schema)
-    arrays = [decode_column(table.column(field.name), field) for field in schema.values]
+    arrays = _decoded(table, schema.values)
     frame = pd.DataFrame({place: _typed(array, index) for place, array in enumerate(arrays)}, index=index, copy=False)
     frame.columns = columns_from(schema.columns, [field.label for field in schema.values])
     return frame
+
+
+def _decoded(table: pa.Table, fields: Sequence[Field]) -> list[Any]:
+    """The columns' arrays; of a large table several at a time, for most of the work is done without Python's lock."""
+    columns = [table.column(field.name) for field in fields]
+    if table.num_rows * len(fields) < WORTH_THREADS:
+        return list(map(decode_column, columns, fields))
+    with ThreadPoolExecutor(pa.cpu_count()) as workers:
+        return list(workers.map(decode_column, columns, fields))
 
 
 def _typed(values: Any, index: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import datetime as dt
 import uuid
 from collections.abc import Callable
@@ -12,10 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from framework.schema import cells as one
 from framework.schema.fields import MISSING, MOST_RUNS, Column, Field, Runs, refuse
 
+SAMPLED = 1000  # cells by which it is judged whether objects are repeated
+RUN = 512  # texts that stand together, by which it is judged whether they are
+MOST_BYTES = 2**31 - 1  # that one piece of Arrow's text holds
 NOTHING = {type(None), type(pd.NaT), type(pd.NA)}
 
 # The exact type of all cells -> the kind and the Arrow type that hold it; what does not fit there is kept as `mixed`.
@@ -45,6 +50,44 @@ READ: dict[str, Callable[[Any], Any]] = {
 def encode_objects(values: Any, label: Any) -> tuple[Any, Field]:
     """Arrow values and the Field of a column of objects."""
     cells = values.to_numpy()
+    few, codes = once(cells)
+    array, name, alias = _encoded(few, label)
+    if codes is not None:
+        array = spread(array, codes)
+    return array, Field("", label, name, alias, "object", missing=_missing_runs(cells, array, label))
+
+
+def once(cells: Any) -> tuple[Any, Any]:
+    """Each object once, and which of them each cell is; all cells, and None, where few are repeated.
+
+    It goes by the objects' addresses: a text that was read or made once is one object in all cells that hold it.
+    """
+    step = len(cells) // SAMPLED
+    if step == 0:
+        return cells, None
+    cells = np.ascontiguousarray(cells)
+    addresses = np.frombuffer((ctypes.c_byte * cells.nbytes).from_address(cells.ctypes.data), dtype=np.uintp)
+    if len(pd.unique(addresses[::step])) * 2 > SAMPLED:
+        return cells, None
+    coded = pa.array(addresses).dictionary_encode()
+    codes = coded.indices.to_numpy()
+    first = np.empty(len(coded.dictionary), dtype=np.int64)
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+    return cells[first], coded.indices
+
+
+def spread(array: Any, codes: Any, *, most: int = MOST_BYTES) -> Any:
+    """The cells of the column, given each object once; in pieces of at most so many bytes of text."""
+    if pa.types.is_string(array.type) or pa.types.is_binary(array.type):
+        longest = pc.max(pc.binary_length(array)).as_py() or 1
+        step = max(1, most // longest)
+    else:
+        step = len(codes)
+    return pa.chunked_array([array.take(codes.slice(at, step)) for at in range(0, len(codes), step)])
+
+
+def _encoded(cells: Any, label: Any) -> tuple[Any, str, str]:
+    """Arrow values, and the kind and the Arrow type that hold them."""
     types = set(map(type, cells)) - NOTHING
     if float in types and len(types) <= 2 and _all_nan(cells, types):
         types.remove(float)
@@ -56,9 +99,7 @@ def encode_objects(values: Any, label: Any) -> tuple[Any, Field]:
     elif kind in PRINTED:
         name, printed = PRINTED[kind]
         array = _printed(cells, kind, printed)
-    if array is None:
-        name, alias, array = "mixed", "string", _mixed(cells, label)
-    return array, Field("", label, name, alias, "object", missing=_missing_runs(cells, array, label))
+    return (_mixed(cells, label), "mixed", "string") if array is None else (array, name, alias)
 
 
 def _all_nan(cells: Any, types: set[type]) -> bool:
@@ -123,8 +164,8 @@ def _missing_name(cell: Any) -> str:
 def decode_objects(values: Column, field: Field) -> Any:
     """The objects of a column; None, nan, NaT and NA in the places where they were."""
     if field.kind in ("text", "bytes"):
-        texts = values.to_pandas()  # equal texts are one object
-        gone: dict[str, Any] = {"na_value": None} if values.null_count else {}
+        texts = values.to_pandas(deduplicate_objects=_repeat(values))
+        gone: dict[str, Any] = {"na_value": None} if values.null_count and texts.dtype != object else {}
         cells = texts.to_numpy(dtype=object, **gone)
         cells = cells if cells.flags.writeable else cells.copy()
     else:
@@ -134,6 +175,15 @@ def decode_objects(values: Column, field: Field) -> Any:
         for place, cell in enumerate(held):  # one by one: a list is a cell, not several
             cells[place] = cell
     return _mark_missing(cells, values, field.missing)
+
+
+def _repeat(values: Column) -> bool:
+    """Whether texts seem to repeat: then equal ones are made one object, which takes long where each is another."""
+    step = len(values) // 8
+    if step < RUN:
+        return True
+    runs = [piece for at in range(8) for piece in values.slice(at * step, RUN).chunks]
+    return bool(pc.count_distinct(pa.chunked_array(runs, type=values.type)).as_py() < 0.98 * 8 * RUN)
 
 
 def _mark_missing(cells: Any, values: Column, runs: Runs) -> Any:

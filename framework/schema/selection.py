@@ -195,13 +195,11 @@ def _field_of(condition: Condition, schema: FrameSchema, source: str) -> Field:
 
 
 def _field(label: Any, schema: FrameSchema, source: str) -> Field:
-    asked = [label, label.item()] if hasattr(label, "item") else [label]
-    for fields in (schema.values, schema.levels):
-        found = [f for f in fields if any(_is_label(f.label, known) for known in asked)]
-        if len(found) > 1:
-            raise OptionError(f"{source!r} has {len(found)} columns {label!r}: a condition needs one.", resource=source)
-        if found:
-            return found[0]
+    found = schema.labelled(label)
+    if len(found) > 1:
+        raise OptionError(f"{source!r} has {len(found)} columns {label!r}: a condition needs one.", resource=source)
+    if found:
+        return found[0]
     names = [str(field.label) for field in schema.fields if field.label is not None]
     shown = label if isinstance(label, Hashable) else repr(label)
     raise ColumnNotFoundError(
@@ -209,17 +207,12 @@ def _field(label: Any, schema: FrameSchema, source: str) -> Field:
     )
 
 
-def _is_label(mine: Any, asked: Any) -> bool:
-    """Whether they are the same label; by type too, for 1 and True are equal."""
-    return type(mine) is type(asked) and mine is not None and bool(mine == asked)
-
-
 def _field_of_times(column: Any, schema: FrameSchema, source: str) -> Field:
     if column is TIMES:
         found = schema.levels[0] if len(schema.levels) == 1 else None
     else:
         names = [str(field.label) for field in schema.values]
-        found = next((f for f in (*schema.values, *schema.levels) if _is_label(f.label, column)), None)
+        found = next(iter(schema.labelled(column)), None)
         if found is None:
             raise ColumnNotFoundError(
                 f"{source!r} has no column {column!r}, the time_column.", cure=known_names(str(column), names)

@@ -7,14 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from framework.errors import KeysError, known_names
 from framework.schema.fields import Field, fit
 from framework.schema.frames import FrameSchema, table_of
 from framework.schema.joining import Held, grown, joined, lacking_filled, matched
-from framework.schema.kindred import canonical, is_nan, nothing
+from framework.schema.kindred import canonical, nothing
 from framework.schema.missing import counted, kinds_of, nulls_of, runs_of
 from framework.schema.widening import bounded
 
@@ -74,20 +73,13 @@ def keys_of(table: pa.Table, schema: FrameSchema, keys: Sequence[Any] | None, so
 
 
 def _keyed(label: Any, schema: FrameSchema) -> Field:
-    """The column of that label, or else the index level; by type too, for 1 and True are equal."""
-    asked = [label, label.item()] if hasattr(label, "item") else [label]
-    for fields in (schema.values, schema.levels):
-        found = [f for f in fields if any(type(f.label) is type(one) and _same(f.label, one) for one in asked)]
-        if len(found) > 1:
-            raise KeysError(f"The frame has {len(found)} columns {label!r}: a key is one.", cure="Give each its label.")
-        if found:
-            return found[0]
+    found = schema.labelled(label)
+    if len(found) > 1:
+        raise KeysError(f"The frame has {len(found)} columns {label!r}: a key is one.", cure="Give each its label.")
+    if found:
+        return found[0]
     known = [str(field.label) for field in schema.fields]
     raise KeysError(f"The frame has no column {label!r}.", cure=known_names(str(label), known))
-
-
-def _same(mine: Any, asked: Any) -> bool:
-    return mine is asked or (is_nan(mine) and is_nan(asked)) or (mine is not pd.NA and bool(mine == asked))
 
 
 def _told_apart(by: Sequence[Field], columns: dict[str, Any]) -> pa.Table:

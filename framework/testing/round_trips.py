@@ -42,7 +42,8 @@ class RoundTrips(StoreSuite):
         assert_same(make(), frame)  # the saved frame itself is left alone
         assert store.fingerprint("d") == fingerprint(*encode(make()))
         for place in range(mine.shape[1] if len(mine) else 0):
-            mine.isetitem(place, mine.iloc[::-1, place].array)  # the caller owns it: it can be written to,
+            turned = mine.iloc[::-1, place].set_axis(mine.index)
+            mine.isetitem(place, turned)  # the caller owns it: it can be written to,
         assert_same(frame, store.get_data("d"))  # and does not reach the store
 
     @pytest.mark.parametrize("what", SAME)

@@ -224,7 +224,8 @@ class Sharing(StoreSuite):
         store.save_data(PLAIN, "d")
         lies = self.raw_state(store)
         store.delete_data("d")
-        store.save_data(PLAIN, "d")
+        for _ in range(2):  # a store may keep something beside a dataset once it has been replaced
+            store.save_data(PLAIN, "d")
         assert len(self.raw_state(store)) == len(lies), "a dead writer left something"
 
     def test_another_process_sees_what_was_saved(self, store: Any, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from framework.testing.appending import Appending
 from framework.testing.reading import Reading
 from framework.testing.round_trips import RoundTrips
 from framework.testing.saving import Saving
@@ -9,7 +10,7 @@ from framework.testing.sharing import Sharing
 from framework.testing.upserts import UpsertConformance
 
 
-class StoreConformance(RoundTrips, Saving, UpsertConformance, Reading, Sharing):
+class StoreConformance(RoundTrips, Saving, Appending, UpsertConformance, Reading, Sharing):
     """Inherit it in a test class, fill in the hooks of `StoreSuite`, and pytest runs the whole suite.
 
     Examples

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -12,11 +13,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from pydantic import Field, field_validator, model_validator
 
 from framework.errors import DatasetNameError, OptionError
-from framework.files import copy_into, remove, replacing, under
+from framework.files import copy_into, remove, replacing, under_real
 from framework.folder import OWN, Saved, copy_synced, is_backup
 from framework.formats.compression import MOST_UNPACKED, SUFFIXES, Read, codec_of, unpacked
 from framework.parts_folder import PartsFolder
-from framework.sidecar import Record, find, opened, put, stat_of, verified
+from framework.sidecar import Record, find, opened, put, remove_record, stat_of, verified
 from framework.store import StoreOptions
 
 if TYPE_CHECKING:  # so that a store can be looked into without loading pandas
@@ -154,9 +155,9 @@ class CsvStore(PartsFolder):
 
     def _record(self, path: Path) -> Path:
         """Where the record of a file lies: under our own folder, or beside a backup's copy."""
-        root = self.folder.resolve()
-        if path.is_relative_to(root) and not is_backup(path.parent):
-            return under(root, f"{OWN}/csv/{path.relative_to(root).as_posix()}.json")
+        root, full = os.path.realpath(self.folder), str(path)
+        if full.startswith(root + os.sep) and not is_backup(path.parent):
+            return Path(under_real(root, f"{OWN}/csv/{full[len(root) + 1 :]}.json"))
         return path.with_name(path.name + ".record.json")
 
     # ------------------------------------------------------------------ writing
@@ -166,7 +167,8 @@ class CsvStore(PartsFolder):
 
         assert saved.saved_at is not None
         packing = self.options.compression
-        path = self._target(name, self.suffix + (SUFFIXES[packing] if packing else ""))
+        path = self._target(name, self.suffix + (SUFFIXES[packing] if packing else ""), path)
+        sidecar = self._record(path)
         about: dict[str, Any] = {"delimiter": self.options.delimiter, "encoding": self.options.encoding}
         others = self._others(name, path)
         text, saved_at, multiline = schema.dumps(), saved.saved_at.isoformat(), False
@@ -185,23 +187,29 @@ class CsvStore(PartsFolder):
                 save_ids=saved.save_ids,
                 instead=_told(others),
             )
-            put(self._record(path), told, path)
+            put(sidecar, told, path)
 
         with replacing(path, verify=record) as sink:
             multiline = write_rows(sink, table, schema, codec=codec_of(path.name), **about)
         for other in others:
             self._remove(other)
 
-    def _target(self, name: str, ending: str) -> Path:
+    def _target(self, name: str, ending: str, current: Path | None = None) -> Path:
+        if current is not None and self.ending(current) == ending:
+            return current
         return super().path(name if name.endswith(self.suffixes) else name + ending)
 
     def _others(self, name: str, path: Path) -> list[Path]:
         """Files of the dataset that one at `path` takes the place of."""
-        return [] if name.endswith(self.suffixes) else [other for other in self._files(name) if other != path]
+        if name.endswith(self.suffixes):
+            return []
+        bare = str(path).removesuffix(self.ending(path))
+        others = [bare + suffix for suffix in self.suffixes if path.name != os.path.basename(bare + suffix)]
+        return [Path(other) for other in others if os.path.isfile(other) and not os.path.islink(other)]
 
     def _remove(self, path: Path) -> None:
         remove(path)
-        self._record(path).unlink(missing_ok=True)
+        remove_record(self._record(path))
 
     # ------------------------------------------------------------------ reading
 
@@ -309,7 +317,7 @@ class CsvStore(PartsFolder):
         if record is not None:  # it lies there before the file does, and tells it by its inode
             put(self._record(target), record, target)
         super()._move_file(source, target)
-        self._record(source).unlink(missing_ok=True)
+        remove_record(self._record(source))
 
     def _delete(self, name: str) -> None:
         current = self.path(name)
@@ -317,7 +325,7 @@ class CsvStore(PartsFolder):
             if other != current:
                 self._remove(other)
         super()._delete(name)
-        self._record(current).unlink(missing_ok=True)
+        remove_record(self._record(current))
 
     def _copy(self, path: Path, copy: Path) -> None:
         with opened(path, self._record(path)) as (file, record):

@@ -9,15 +9,16 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from framework.errors import FidelityError, FormatError, IntegrityError
 from framework.files import replacing
 from framework.folder import FolderStore, Saved
-from framework.schema import FrameSchema, Selection, encode, fingerprint, only_rows, plain
+
+if TYPE_CHECKING:  # what is heavy is imported where it is used, so that a store can be made without it
+    import pyarrow as pa
+
+    from framework.schema import FrameSchema, Selection
 
 PROVIDES = {
     "kind": "store",
@@ -41,6 +42,8 @@ class SqliteStore(FolderStore):
         return self.settings.data_folder
 
     def _write_file(self, path: Path, name: str, table: pa.Table, schema: FrameSchema, saved: Saved) -> None:
+        from framework.schema import fingerprint, plain
+
         if len(schema.fields) > MOST_COLUMNS:
             raise FidelityError(f"{name!r} has {len(schema.fields)} columns; SQLite holds {MOST_COLUMNS} of them.")
         record = {"schema": schema.dumps(), "fingerprint": fingerprint(table, schema), **asdict(saved)}
@@ -55,6 +58,8 @@ class SqliteStore(FolderStore):
             sink.write(db.serialize())
 
     def _read_file(self, path: Path, name: str, selection: Selection) -> tuple[pa.Table, FrameSchema]:
+        from framework.schema import FrameSchema, fingerprint, only_rows
+
         with _opened(path) as db:
             record = _record(db)
             if record is None:
@@ -68,6 +73,8 @@ class SqliteStore(FolderStore):
         return (table.select(wanted.names) if wanted.fields else only_rows(table.num_rows)), wanted
 
     def _saved(self, path: Path, name: str) -> tuple[Saved, FrameSchema]:
+        from framework.schema import FrameSchema
+
         with _opened(path) as db:
             record = _record(db)
             if record is None:
@@ -112,6 +119,8 @@ def _names(schema: FrameSchema) -> list[str]:
 
 def _sent(column: Any) -> list[Any]:
     """Cells that SQLite keeps exactly: times as counts, NaN and what is beyond 63 bits as text."""
+    import pyarrow as pa
+
     if pa.types.is_temporal(column.type):
         column = column.cast(pa.int32() if pa.types.is_date32(column.type) else pa.int64())
     if pa.types.is_decimal(column.type):
@@ -127,6 +136,10 @@ def _sent(column: Any) -> list[Any]:
 
 
 def _received(rows: list[Any], schema: FrameSchema, count: int) -> pa.Table:
+    import pyarrow as pa
+
+    from framework.schema import only_rows
+
     if not schema.fields:
         return only_rows(count)
     cells = list(zip(*rows, strict=True)) or [()] * len(schema.fields)
@@ -134,6 +147,8 @@ def _received(rows: list[Any], schema: FrameSchema, count: int) -> pa.Table:
 
 
 def _column(cells: list[Any], kind: pa.DataType) -> pa.Array:
+    import pyarrow as pa
+
     if pa.types.is_temporal(kind):
         return pa.array(cells, pa.int32() if pa.types.is_date32(kind) else pa.int64()).cast(kind)
     if pa.types.is_decimal(kind):
@@ -145,6 +160,10 @@ def _column(cells: list[Any], kind: pa.DataType) -> pa.Array:
 
 def _of_others(db: Any, name: str) -> tuple[pa.Table, FrameSchema]:
     """The one table of a file that others made: whole numbers and floats as such, the rest as it is."""
+    import pandas as pd
+
+    from framework.schema import encode
+
     tables = [
         row[0]
         for row in db.execute(
@@ -158,7 +177,8 @@ def _of_others(db: Any, name: str) -> tuple[pa.Table, FrameSchema]:
     rows = db.execute('SELECT * FROM "' + tables[0].replace('"', '""') + '"')  # noqa: S608 - quoted
     names = [told[0] for told in rows.description]
     cells = list(zip(*rows.fetchall(), strict=True)) or [()] * len(names)
-    return encode(pd.DataFrame({n: _typed(pd.Series(c, dtype=object)) for n, c in zip(names, cells, strict=True)}))
+    frame = pd.DataFrame({n: _typed(pd.Series(c, dtype=object)) for n, c in zip(names, cells, strict=True)})
+    return encode(frame.set_axis(frame.columns.astype(object), axis=1))
 
 
 def _typed(cells: Any) -> Any:

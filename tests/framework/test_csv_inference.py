@@ -35,6 +35,9 @@ def kind_of(*cells: str | None) -> str:
         (["1e+5"], "double"),
         (["-0", "1"], "double"),
         (["0.1", "0.30000000000000004"], "double"),
+        (["1.50", "2.00", "3.0", "0.30000000000000004"], "double"),
+        (["1.50", "0.30000000000000004", None], "double"),
+        (["0.0", "0.00", "1.50", "0.30000000000000004"], "double"),
         (["1", "NaN", "2.5"], "double"),
         (["true", "false"], "bool"),
         (["2020-01-02", "NA"], "timestamp[ns]"),
@@ -83,6 +86,7 @@ def test_what_comes_back_as_it_was_is_a_number_a_boolean_or_a_time(cells: list[s
         ["true", "True"],
         ["true", "NA"],
         ["0.1", "0.1000000000000000055"],
+        ["0.1", "0.2", "0.3", "0.1000000000000000055"],
         ["1e-400"],
         ["1.0e999"],
         ["2020-02-30"],
@@ -112,8 +116,16 @@ def test_no_number_is_ever_changed(cells: list[str]) -> None:
 
 
 @example(["NA", "true"])
+@example(["2024-01-02T03:04:05Z", "NA"])
 @given(
-    st.lists(st.sampled_from(["1", "-0", "1.5", "NA", None, "007", "2024-01-02", "true", "9007199254740993", "1e-400"]))
+    st.lists(
+        st.sampled_from(
+            [
+                *("1", "-0", "1.5", "NA", None, "007", "9007199254740993", "1e-400", "true"),
+                *("2024-01-02", "2024-01-02T03:04:05Z"),
+            ]
+        )
+    )
 )
 def test_told_bit_by_bit_or_all_at_once_is_the_same(cells: list[str | None]) -> None:
     """What a column is does not depend on where its pieces end."""

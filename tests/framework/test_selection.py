@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framework.errors import OptionError
-from framework.schema import Selection, decode, encode, expression
+from framework.errors import ColumnNotFoundError, OptionError
+from framework.schema import Selection, decode, encode, expression, keys_of
 from framework.testing import assert_same
 
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {
@@ -113,6 +113,22 @@ def test_the_schema_to_read_holds_what_the_conditions_need() -> None:
     selection = Selection.asked(["c"], [("a", ">", 0), ("c", ">", 0), ("a", "<", 5)])
     assert selection.of(schema, "d").names == ["c", "a"]
     assert selection.labels == ["c", "a", "c", "a"]
+
+
+@pytest.mark.parametrize(
+    "label", [1, True, 1.0, None, float("nan"), pd.NaT, ("a", 1)], ids=lambda label: f"{type(label).__name__} {label}"
+)
+def test_a_condition_and_a_key_find_a_column_by_whatever_label_it_has(label: Any) -> None:
+    """By type too, for 1, True and 1.0 are equal; None is a label like others, and means no index without a name."""
+    others = [one for one in (1, True, 1.0, None, ("a", 1)) if type(one) is not type(label)]
+    frame = pd.DataFrame([[7, *(0 for _ in others)], [8, *(0 for _ in others)]], index=["x", "y"])
+    frame.columns = pd.Index([label, *others], dtype=object, tupleize_cols=False)
+    table, schema = encode(frame)
+    assert decode(*Selection.asked(where=[(label, "==", 8)]).exactly(table, schema, "d")).index.tolist() == ["y"]
+    assert keys_of(table, schema, [label], "d") == [schema.values[0].name]
+    table, schema = encode(frame[[]])
+    with pytest.raises(ColumnNotFoundError):
+        Selection.asked(where=[(label, "is null")]).tests(schema, "d")
 
 
 def test_a_repeated_label_cannot_be_compared() -> None:

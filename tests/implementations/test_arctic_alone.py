@@ -80,8 +80,9 @@ class TestArcticAlone(StoreSuite):
         ("lacking", "error", "cure"),
         [
             ("sys.modules['arcticdb'] = None", "MissingExtraError", 'pip install "millpond[arctic]"'),
-            ("import pandas; pandas.__version__ = '3.0.1'", "ConfigurationException", '"pandas<3"'),
+            ("sys.path.insert(0, 'with pandas 3')", "MissingExtraError", '"pandas<3"'),
         ],
+        ids=["no arcticdb", "pandas 3"],
     )
     def test_what_it_needs_is_said(self, tmp_path: Path, lacking: str, error: str, cure: str) -> None:
         """Without the package, or under pandas 3, it is listed, and making it is an error with the cure."""
@@ -91,7 +92,10 @@ class TestArcticAlone(StoreSuite):
             "try: factory.create_data_source('arctic')\n"
             "except Exception as error: print(type(error).__name__, error)"
         )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        installed = tmp_path / "with pandas 3" / "pandas-3.0.1.dist-info"
+        installed.mkdir(parents=True)
+        (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: pandas\nVersion: 3.0.1\n")
+        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
         assert done.stdout.startswith(error)
         assert cure in done.stdout
 

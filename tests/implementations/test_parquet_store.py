@@ -401,3 +401,27 @@ def test_other_tools_read_a_file_with_its_mark(store: Any) -> None:
     assert len(pd.read_parquet(path)) == len(PLAIN)
     with pa.OSFile(str(path)) as source:
         assert pq.read_table(source).num_rows == len(PLAIN)
+
+
+def test_numbers_that_snappy_does_not_make_smaller_are_left_as_they_are(tmp_path: Path) -> None:
+    """They are read sooner; what it does make smaller is compressed, and a codec for size is taken for all."""
+    chance = np.random.default_rng(1)
+    frame = pd.DataFrame({"dense": chance.random(5000), "small": chance.integers(0, 1 << 14, 5000)})
+    for codec, dense in (("snappy", "UNCOMPRESSED"), ("zstd", "ZSTD")):
+        store: Any = DataFactory(as_settings(workspace=tmp_path)).create_store("parquet", compression=codec)
+        store.save_data(frame, "d")
+        group = pq.ParquetFile(store.folder / "d.parquet").metadata.row_group(0)
+        assert [group.column(at).compression for at in (0, 1)] == [dense, codec.upper()]
+        assert_same(frame, store.get_data("d"))
+
+
+def test_versions_count_on_over_a_file_of_any_size(tmp_path: Path) -> None:
+    """What is on record of the save before is read from its footer: versions and ids, of few columns and of many."""
+    store: Any = DataFactory(as_settings(workspace=tmp_path)).create_store("parquet")
+    for columns in (1, 1500):
+        frame = pd.DataFrame({f"column {at}": [at] for at in range(columns)})
+        for save_id in ("a", "b"):
+            store.save_data(frame, f"d{columns}", mode="append", save_id=save_id)
+        assert store.describe(f"d{columns}").version == 2
+        store.save_data(frame, f"d{columns}", mode="append", save_id="a")
+        assert (store.describe(f"d{columns}").rows, store.describe(f"d{columns}").version) == (2, 2)

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import psycopg
 import pytest
 
-from framework import DataFactory, as_settings
 from framework.errors import SchemaError
 from framework.store import MOST_SAVE_IDS
 from framework.testing import assert_same
@@ -22,21 +18,6 @@ TWO = pd.DataFrame({"k": [1, 2], "v": [10, 20]})
 
 def text(*cells: Any) -> Any:
     return pd.Series(cells, dtype=object)
-
-
-@pytest.fixture
-def raw(postgres_url: str, postgres_schema: str) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f'CREATE SCHEMA "{postgres_schema}"; SET search_path = "{postgres_schema}"')
-        yield connection
-
-
-@pytest.fixture
-def store(raw: Any, postgres_url: str, postgres_schema: str, tmp_path: Path) -> Iterator[Any]:
-    settings = as_settings({"DB_URL": postgres_url, "DB_SCHEMA": postgres_schema}, workspace=tmp_path)
-    made = DataFactory(settings).create_store("postgres")
-    yield made
-    made.close()
 
 
 def places(raw: Any, rows: int) -> list[Any]:

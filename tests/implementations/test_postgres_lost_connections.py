@@ -102,13 +102,6 @@ def line(postgres_url: str) -> Iterator[Line]:
 
 
 @pytest.fixture
-def raw(postgres_url: str, postgres_schema: str) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f'CREATE SCHEMA "{postgres_schema}"; SET search_path = "{postgres_schema}"')
-        yield connection
-
-
-@pytest.fixture
 def make(postgres_schema: str, tmp_path: Path) -> Iterator[Callable[[str], Any]]:
     stores = []
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,19 +14,6 @@ import pytest
 from framework import DataFactory, as_settings
 from framework.errors import FidelityError, SchemaError, UnavailableError
 from framework.testing import assert_same
-
-
-@pytest.fixture
-def raw(postgres_url: str, postgres_schema: str) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f'CREATE SCHEMA "{postgres_schema}"; SET search_path = "{postgres_schema}"')
-        yield connection
-
-
-@pytest.fixture
-def store(raw: Any, postgres_url: str, postgres_schema: str, tmp_path: Path) -> Any:
-    settings = as_settings({"DB_URL": postgres_url, "DB_SCHEMA": postgres_schema}, workspace=tmp_path)
-    return DataFactory(settings).create_store("postgres")
 
 
 def test_rows_keep_their_order_when_an_index_offers_another(store: Any, raw: Any) -> None:

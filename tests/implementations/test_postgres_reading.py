@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
 from datetime import time
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +16,6 @@ import pandas as pd
 import psycopg
 import pytest
 
-from framework import DataFactory, as_settings
 from framework.errors import UnavailableError
 from framework.schema import Selection, decode
 from framework.testing import assert_same
@@ -36,25 +34,26 @@ ROWS = pd.DataFrame(
 )
 
 
-@pytest.fixture
-def raw(postgres_url: str, postgres_schema: str) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f'CREATE SCHEMA "{postgres_schema}"; SET search_path = "{postgres_schema}"')
-        yield connection
-
-
-@pytest.fixture
-def store(raw: Any, postgres_url: str, postgres_schema: str, tmp_path: Path) -> Iterator[Any]:
-    settings = as_settings({"DB_URL": postgres_url, "DB_SCHEMA": postgres_schema}, workspace=tmp_path)
-    made = DataFactory(settings).create_store("postgres")
-    yield made
-    made.close()
-
-
 def sent(store: Any, name: str, where: list[Any]) -> int:
     """How many rows the server sends for a condition."""
     table, _ = store._read(name, Selection.asked(where=where))
     return int(table.num_rows)
+
+
+def test_asking_what_there_is_loads_no_pandas(
+    store: Any, postgres_url: str, postgres_schema: str, tmp_path: Path
+) -> None:
+    """Health and names of a server's tables need neither pandas nor pyarrow, nor the driver that brings them."""
+    store.save_data(ROWS, "d")
+    settings = {"DB_URL": postgres_url, "DB_SCHEMA": postgres_schema}
+    code = (
+        "import sys; from framework import DataFactory\n"
+        f"store = DataFactory({settings!r}).create_store('postgres')\n"
+        "assert store.health_check() and store.list_sources() == ['d'] and store.exists('d')\n"
+        "print(*sorted({'pandas', 'numpy', 'pyarrow'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 @pytest.mark.parametrize(

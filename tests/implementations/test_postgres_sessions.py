@@ -22,11 +22,9 @@ OTHER = pd.DataFrame({"k": [7]})
 
 
 @pytest.fixture
-def raw(postgres_url: str, postgres_schema: str) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f'CREATE SCHEMA "{postgres_schema}"; SET search_path = "{postgres_schema}"')
-        yield connection
-        connection.execute(f'DROP SCHEMA IF EXISTS "{postgres_schema}_b" CASCADE')
+def raw(raw: psycopg.Connection[Any], postgres_schema: str) -> Iterator[psycopg.Connection[Any]]:
+    yield raw
+    raw.execute(f'DROP SCHEMA IF EXISTS "{postgres_schema}_b" CASCADE')
 
 
 @pytest.fixture

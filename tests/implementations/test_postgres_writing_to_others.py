@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import psycopg
 import pytest
 
-from framework import DataFactory, as_settings
 from framework.errors import SchemaError
 from framework.testing import assert_same
 
 
 def text(*cells: Any) -> Any:
     return pd.Series(cells, dtype=object)
-
-
-@pytest.fixture
-def raw(postgres_url: str, postgres_schema: str) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f'CREATE SCHEMA "{postgres_schema}"; SET search_path = "{postgres_schema}"')
-        yield connection
-
-
-@pytest.fixture
-def store(raw: Any, postgres_url: str, postgres_schema: str, tmp_path: Path) -> Iterator[Any]:
-    settings = as_settings({"DB_URL": postgres_url, "DB_SCHEMA": postgres_schema}, workspace=tmp_path)
-    made = DataFactory(settings).create_store("postgres")
-    yield made
-    made.close()
 
 
 DECLARED = """

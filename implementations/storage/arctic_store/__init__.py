@@ -6,38 +6,36 @@ lies in the version's metadata. A sorted DatetimeIndex is the symbol's own, so a
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-import pyarrow as pa
 from pydantic import Field, SecretStr
 
 from framework.attempt import attempt
-from framework.errors import ConfigurationException, DatasetNameError, StorageError, UnavailableError
+from framework.errors import DatasetNameError, MissingExtraError, StorageError, UnavailableError
 from framework.files import lock_for, locked
 from framework.folder import Saved, describe
 from framework.interfaces import Description
-from framework.schema import ALL, FrameSchema, Selection
-from framework.store import Save, Store, StoreOptions, Where
+from framework.store import Save, Store, StoreOptions
 
 from . import sharing
-from .adding import added
-from .asking import how_to_read, row_slices
-from .columns import nothing, nulls_of, received, to_frame
-from .direct import plain_frame
-from .foreign import foreign_frame, read_foreign, schema_of_foreign
 from .handles import SECONDS, opened, reach, release
 from .places import digest, name_of, place_of
-from .records import Record
 from .symbols import At, Symbol, name_on_record
 from .trouble import StaleError, errors_of
+
+if TYPE_CHECKING:  # so that a store can be made without loading pandas
+    import pandas as pd
+    import pyarrow as pa
+
+    from framework.schema import FrameSchema, Selection
 
 PROVIDES = {
     "kind": "store",
@@ -48,13 +46,14 @@ PROVIDES = {
     "summary": "Symbols of an ArcticDB library, in LMDB files under FS_DATA or at ARCTIC_URI",
 }
 
-if importlib.util.find_spec("arcticdb") is None:
-    raise ModuleNotFoundError("No module named 'arcticdb'", name="arcticdb")
-if int(pd.__version__.partition(".")[0]) > 2:
-    raise ConfigurationException(
-        f"The store 'arctic' needs pandas 2, and this is {pd.__version__}: ArcticDB does not support pandas 3.",
+_PANDAS = importlib.metadata.version("pandas")
+if int(_PANDAS.partition(".")[0]) > 2:
+    raise MissingExtraError(
+        f"The store 'arctic' needs pandas 2, and this is {_PANDAS}: ArcticDB does not support pandas 3.",
         cure='Install it with: pip install "millpond[arctic]" "pandas<3", or choose another store.',
     )
+if importlib.util.find_spec("arcticdb") is None:
+    raise ModuleNotFoundError("No module named 'arcticdb'", name="arcticdb")
 
 LONGEST_NAME = 1000
 
@@ -178,26 +177,19 @@ class ArcticStore(Store):
 
     # ------------------------------------------------------------------ reading
 
-    def get_data(
-        self,
-        source: str,
-        *,
-        columns: Sequence[Any] | None = None,
-        where: Where | None = None,
-        start: Any = None,
-        end: Any = None,
-    ) -> pd.DataFrame:
-        name, selection = self.canonical(source), self._selection(columns, where, start, end)
+    def _frame(self, name: str, selection: Selection) -> pd.DataFrame:
+        from .direct import plain_frame
+
         with self._at(name) as (symbol, at):
             record = at.record
             frame = None if record is None else plain_frame(symbol, at, record, selection)
-        if frame is not None:
-            return frame
-        return super().get_data(source, columns=columns, where=where, start=start, end=end)
-
-    get_data.__doc__ = Store.get_data.__doc__
+        return super()._frame(name, selection) if frame is None else frame
 
     def _read(self, name: str, selection: Selection) -> tuple[pa.Table, FrameSchema]:
+        from .asking import how_to_read
+        from .columns import nothing, received
+        from .foreign import read_foreign
+
         with self._at(name) as (symbol, at):
             record = at.record
             if record is None:
@@ -210,6 +202,9 @@ class ArcticStore(Store):
 
     @contextmanager
     def _scan(self, name: str, selection: Selection) -> Iterator[tuple[FrameSchema, Iterable[pa.Table]]]:
+        from .asking import how_to_read, row_slices
+        from .columns import received
+
         with self._at(name) as (symbol, at):
             record = at.record
             if record is None or not (record.held and record.rows):
@@ -226,6 +221,8 @@ class ArcticStore(Store):
         with self._at(name) as (symbol, at):
             record, size = at.record, symbol.size()
             if record is None:
+                from .foreign import schema_of_foreign
+
                 schema, rows = schema_of_foreign(symbol, at)
                 return describe(self.name, name, schema, Saved(rows), size)
         return describe(self.name, name, record.schema, Saved(record.rows, record.saved_at, record.version), size)
@@ -248,6 +245,10 @@ class ArcticStore(Store):
             self._write_after_the_latest(name, table, schema, save)
 
     def _write_after_the_latest(self, name: str, table: pa.Table, schema: FrameSchema, save: Save) -> None:
+        from .adding import added
+        from .columns import nulls_of, to_frame
+        from .records import Record
+
         with self._opened(name, make=True) as library:
             symbol = self._symbol(library, name)
             self._settle(symbol)
@@ -285,6 +286,11 @@ class ArcticStore(Store):
                 symbol.delete(self._patience)
 
     def _rename(self, old: str, new: str) -> None:
+        from framework.schema import ALL
+
+        from .columns import to_frame
+        from .foreign import foreign_frame
+
         with self._opened(old) as library:
             source, target = self._symbol(library, old), self._symbol(library, new)
             self._settle(source)

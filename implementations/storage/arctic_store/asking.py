@@ -24,7 +24,7 @@ def span(tests: Sequence[Test], held: dict[str, Held]) -> tuple[pd.Timestamp, pd
     first, last = FIRST, LAST
     for test in tests:
         if held[test.field.name].name == INDEX and test.op in ("==", "<", "<=", ">", ">="):
-            moment = test.value.cast(pa.int64()).as_py() * NS[test.field.arrow_type.unit]
+            moment = test.value.value * NS[test.field.arrow_type.unit]
             first = max(first, moment) if test.op in ("==", ">", ">=") else first
             last = min(last, moment) if test.op in ("==", "<", "<=") else last
     if (first, last) == (FIRST, LAST):

@@ -56,9 +56,8 @@ def to_frame(
         how = _how(column, field) if mine is None else _like(column, field, mine)
         values, there = _values(column, how)
         wanted = mine.name == INDEX if mine else index is None and _is_series(field, schema, how)
-        times = pd.DatetimeIndex(values, name=_index_name(field)) if wanted and not column.null_count else None
-        if times is not None and len(times) and times.is_monotonic_increasing:
-            index = times
+        if wanted and not column.null_count and len(values) and (values[1:] >= values[:-1]).all():
+            index = pd.DatetimeIndex(values, name=_index_name(field))
             held.append(Held(INDEX, how))
             continue
         if mine and mine.name == INDEX:
@@ -157,7 +156,8 @@ def _values(column: Any, how: str) -> tuple[Any, Any]:
     if how == "time":
         per = DAY if pa.types.is_date32(column.type) else NS[column.type.unit]
         counts = pc.multiply(_counts(column), per) if per > 1 else _counts(column)
-        return counts.fill_null(np.iinfo("int64").min).to_numpy().view("M8[ns]"), None
+        counts = counts.fill_null(np.iinfo("int64").min) if counts.null_count else counts
+        return counts.to_numpy().view("M8[ns]"), None
     if how == "count":
         column = _counts(column)
     if there is not None:

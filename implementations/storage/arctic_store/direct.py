@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
 from framework.schema import Field, FrameSchema, Selection
@@ -28,13 +26,14 @@ def plain_frame(symbol: Symbol, at: At, record: Record, selection: Selection) ->
     if record.schema.columns != {"kind": "index", "dtype": "object", "names": [None]}:
         return None
     given = symbol.read(at, output_format="PANDAS", **{**asked, "query_builder": None})
-    if any(mine.name not in given.columns for mine in held if mine.name != INDEX):
+    names = [mine.name for mine in held if mine.name != INDEX]
+    if not set(names) <= set(given.columns):
         return None  # others wrote it, and carried our record along
     if not schema.levels and len(given) != record.rows:
         return None
-    index = given.index.rename(schema.levels[0].label) if schema.levels else _counted(schema)
-    columns = {place: _cells(given, mine) for place, mine in enumerate(each for each in held if each.name != INDEX)}
-    frame = pd.DataFrame({place: pd.Series(c, index, copy=False) for place, c in columns.items()}, index, copy=False)
+    columns = {place: given[name] for place, name in enumerate(names)}
+    frame = pd.DataFrame(columns, given.index, copy=False)  # anew, for ArcticDB's own is not equal to another
+    frame.index = frame.index.rename(schema.levels[0].label) if schema.levels else _counted(schema)
     frame.columns = pd.Index([field.label for field in schema.values], dtype=object)
     return frame
 
@@ -52,10 +51,6 @@ def _is_plain(field: Field, mine: Held) -> bool:
 
 
 NUMBERS = ("float32", "float64", "bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
-
-
-def _cells(given: pd.DataFrame, mine: Held) -> Any:
-    return given[mine.name].to_numpy()
 
 
 def _counted(schema: FrameSchema) -> pd.RangeIndex:

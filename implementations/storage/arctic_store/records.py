@@ -7,12 +7,14 @@ import zlib
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from framework.errors import FidelityError, FormatError
-from framework.schema import FrameSchema
 
-from .columns import Held
+if TYPE_CHECKING:  # so that a store can be made without loading pandas
+    from framework.schema import FrameSchema
+
+    from .columns import Held
 
 KEY = "millpond"
 SHORT = 1 << 16  # characters of a record that is remembered: it is read with each read
@@ -76,6 +78,10 @@ def _cached(text: str) -> Record:
 
 
 def _parsed(text: Any) -> Record:
+    from framework.schema import FrameSchema
+
+    from .columns import Held
+
     try:
         crc, body = json.loads(text)
         if crc != zlib.crc32(body.encode()):

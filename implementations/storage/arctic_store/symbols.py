@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from framework.errors import FormatError, IntegrityError, LockedError
 
 from . import sharing
@@ -101,6 +99,8 @@ class Symbol:
 
     def read(self, at: At, **asked: Any) -> Any:
         """What ArcticDB gives of the version, as Arrow unless asked for otherwise."""
+        import pyarrow as pa
+
         given = {"output_format": "PYARROW", "arrow_string_format_default": pa.string(), **asked}
         with strictly():
             return self.library.read(self.key, as_of=at.number, **given).data

@@ -8,28 +8,28 @@ fills. A save whose connection is lost is made once: each goes on record with an
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import pyarrow as pa
 from psycopg import sql
 
-from framework.schema import FrameSchema, keys_of, plain
-from framework.store import Save
-
-from .adding import add_rows, mixes_missing
-from .catalog import Record, forget, ids_of, make, note, record_of, rename
+from .catalog import Record, forget, ids_of, make, noted, record_of, rename
 from .failures import errors_of
 from .holding import Held
+from .names import held_column, held_name
 from .reading import Reading
-from .replacing import replace_rows
-from .rows import held_column, held_name
 from .table import Table, There
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # so that a store can be looked into without loading pandas
+    import pyarrow as pa
     from psycopg import Connection
+    from psycopg.sql import Composed
+
+    from framework.schema import FrameSchema
+    from framework.store import Save
 
 PROVIDES = {
     "kind": "store",
@@ -70,20 +70,25 @@ class PostgresStore(Reading):
     # ------------------------------------------------------------------ saves
 
     def _write(self, name: str, table: pa.Table, schema: FrameSchema, save: Save) -> None:
+        from framework.schema import keys_of, plain
+
         table = plain(table, schema)
         keys = keys_of(table, schema, save.keys, name) if save.mode == "upsert" else None
         made = uuid4().hex
 
         def work(connection: Connection[Any]) -> None:
             place = self._table(connection, name)
-            there = place.look()
+            there = place.begun()
             make(place)
             if there is None:
                 forget(place)  # of a table that others dropped
             found = self._found(place, there, schema, save)
             ids = save.ids(found.save_ids if found else ())
-            told = self._changed(place, there, found, (table, schema), save, keys)
-            note(place, *told, ids=ids, made=made if save.save_id is None else None)
+
+            def noting(schema: FrameSchema | None, shape: dict[str, str]) -> Composed:
+                return noted(place, schema, shape, ids=ids, made=made if save.save_id is None else None)
+
+            self._change(place, there, found, (table, schema), save, keys, noting)
 
         def happened(connection: Connection[Any]) -> bool:
             return (save.save_id or made) in ids_of(self._table(connection, name))
@@ -99,7 +104,7 @@ class PostgresStore(Reading):
         plain_types = all(column.full != "numeric" for column in there.own.values())
         return None if save.mode == "replace" and same and plain_types else record_of(place, there, self.logger)
 
-    def _changed(
+    def _change(
         self,
         place: Table,
         there: There | None,
@@ -107,19 +112,26 @@ class PostgresStore(Reading):
         new: tuple[pa.Table, FrameSchema],
         save: Save,
         keys: list[str] | None,
-    ) -> tuple[FrameSchema | None, dict[str, str]]:
-        """Change the table; what is to be recorded of it."""
+        noting: Callable[[FrameSchema | None, dict[str, str]], Composed],
+    ) -> None:
+        """Change the table, and what is on record of it."""
+        from framework.schema import plain
+
+        from .adding import add_rows, mixes_missing
+        from .replacing import replace_rows
+
         table, schema = new
         before = None if found is None else found.schema
         ours = found is not None and (found.shape is not None or before is not None or found.damaged)
         if there is not None and save.mode != "replace":
             whole = before is not None and (not before.fields or (keys is not None and mixes_missing(before, schema)))
             if not whole:
-                return add_rows(place, there, before, (table, schema), keys)
+                place.run(noting(*add_rows(place, there, before, (table, schema), keys)))
+                return
             place.lock("SHARE ROW EXCLUSIVE")
             merged, schema = self._merged(place.name, table, schema, save)
             table = plain(merged, schema)
-        return schema, replace_rows(place, there, table, schema, ours=ours)
+        replace_rows(place, there, table, schema, noting=partial(noting, schema), ours=ours)
 
     def _save_ids(self, name: str) -> tuple[str, ...]:
         with self._writers.use() as connection, errors_of(f"{self.name}:{name}"):
@@ -130,7 +142,7 @@ class PostgresStore(Reading):
     def _delete(self, name: str) -> None:
         def work(connection: Connection[Any]) -> None:
             place = self._table(connection, name)
-            place.look()
+            place.begun()
             place.run("DROP TABLE {}", place.target)
             forget(place)
 
@@ -144,7 +156,7 @@ class PostgresStore(Reading):
     def _rename(self, old: str, new: str) -> None:
         def work(connection: Connection[Any]) -> None:
             place = self._table(connection, old)
-            place.look()
+            place.begun()
             place.run("ALTER TABLE {} RENAME TO {}", place.target, sql.Identifier(held_name(new)))
             rename(place, new)
 

@@ -13,8 +13,9 @@ from framework.errors import KeysError
 from framework.schema import Field, FrameSchema, check_keys_there, counted, joined, lacking_filled, natural
 
 from .filling import STAGED, advance, cast, casts, check_rounding, fill, stage
+from .names import ORDINAL, declared, held_column, listed
 from .replacing import check_table, given
-from .rows import ORDINAL, STAMPS, TYPES, Part, as_microseconds, declared, held_column, listed, to_send
+from .rows import STAMPS, TYPES, Part, as_microseconds, to_send
 from .table import TO_UNIT, Before, Column, Table, There
 
 NUMBERS = {"integer", "float"}
@@ -182,8 +183,7 @@ def _merge(place: Table, there: There, parts: Sequence[Part], keys: Sequence[str
         "keys": listed(keys),
     }
     others = [part for part in parts if part.name not in keys]
-    target = sql.Literal(place.target.as_string(place.connection))
-    unique = place.run(UNIQUE, target, sql.Literal(len(keys)), sql.Literal(sorted(keys))).fetchone()
+    unique = place.run(UNIQUE, place.text, sql.Literal(len(keys)), sql.Literal(sorted(keys))).fetchone()
     if unique and not there.parted:  # whose rows do not say whether they were inserted
         return _merge_by_index(place, others, named)
     return _merge_by_join(place, there, parts, others, keys, named)

@@ -7,15 +7,17 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from psycopg import sql
 
 from framework.errors import FormatError
-from framework.schema import FrameSchema
 
-from .rows import held_column, held_name, may_hold
+from .names import held_column, held_name
 from .table import Table, There
+
+if TYPE_CHECKING:  # so that a store can be looked into without loading pandas
+    from framework.schema import FrameSchema
 
 MOST_MADE_IDS = 10  # that nobody gave, so that a save of unknown outcome can be asked for
 COLUMNS = (
@@ -27,6 +29,13 @@ LATER = {  # what an earlier version's catalogue lacks
     "made_ids": "text[] NOT NULL DEFAULT '{}'",
     "shape": "text",
 }
+NOTE = sql.SQL(
+    "INSERT INTO {} AS c (dataset, relation, schema, shape, saved_at, version, save_ids, made_ids)"
+    " VALUES ({}, {}, {}, {}, now(), 1, {}::text[], {}::text[]) ON CONFLICT (dataset) DO UPDATE SET"
+    " relation = excluded.relation, schema = excluded.schema, shape = excluded.shape, saved_at = excluded.saved_at,"
+    " version = c.version + 1, save_ids = excluded.save_ids, made_ids = (c.made_ids || excluded.made_ids)"
+    "[greatest(1, 1 + cardinality(c.made_ids || excluded.made_ids) - {}):]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +65,13 @@ class Record:
 
 def record(place: Table) -> Record | None:
     """The dataset's record, whether or not it fits the table; None when there is none."""
+    from framework.schema import FrameSchema
+
     if not place.has_catalog:
         return None
-    query = sql.SQL("SELECT to_jsonb(c) FROM {} c WHERE dataset = %s").format(place.catalog)
-    found = place.connection.execute(query, [place.name], prepare=True).fetchone()
+    found = place.run(
+        "SELECT to_jsonb(c) FROM {} c WHERE dataset = {}", place.catalog, sql.Literal(place.name)
+    ).fetchone()
     if found is None:
         return None
     told = found[0]
@@ -76,6 +88,8 @@ def record(place: Table) -> Record | None:
 
 def record_of(place: Table, there: There, logger: logging.Logger) -> Record | None:
     """The dataset's record; without a schema when the table is not the one that was saved."""
+    from .rows import may_hold
+
     found = record(place)
     if found is None:
         return None
@@ -114,10 +128,10 @@ def make(place: Table) -> None:
     place.has_catalog = place.is_new_catalog = True
 
 
-def note(
+def noted(
     place: Table, schema: FrameSchema | None, shape: dict[str, str], *, ids: Sequence[str] = (), made: str | None = None
-) -> None:
-    """Record a save; the version goes up by one. No schema is what others' tables have.
+) -> sql.Composed:
+    """What records a save; the version goes up by one. No schema is what others' tables have.
 
     Parameters
     ----------
@@ -126,17 +140,9 @@ def note(
     made : str, optional
         The one that the store made, which joins the last few of its kind.
     """
-    query = sql.SQL(
-        "INSERT INTO {} AS c (dataset, relation, schema, shape, saved_at, version, save_ids, made_ids)"
-        " VALUES (%s, %s, %s, %s, now(), 1, %s::text[], %s::text[]) ON CONFLICT (dataset) DO UPDATE SET"
-        " relation = excluded.relation, schema = excluded.schema, shape = excluded.shape, saved_at = excluded.saved_at,"
-        " version = c.version + 1, save_ids = excluded.save_ids, made_ids = {}"
-    )
-    last = "(c.made_ids || excluded.made_ids)[greatest(1, 1 + cardinality(c.made_ids || excluded.made_ids) - {}):]"
     texts = ("", None) if schema is None else (schema.dumps(), json.dumps(shape))
-    values: list[Any] = [place.name, held_name(place.name), *texts, list(ids), [made] if made else []]
-    grown = sql.SQL(last).format(sql.Literal(MOST_MADE_IDS))
-    place.connection.execute(query.format(place.catalog, grown), values, prepare=True)
+    values = (place.name, held_name(place.name), *texts, list(ids), [made] if made else [])
+    return NOTE.format(place.catalog, *map(sql.Literal, (*values, MOST_MADE_IDS)))
 
 
 def forget(place: Table) -> None:
@@ -157,4 +163,4 @@ def rename(place: Table, new: str) -> None:
     moved = place.run("UPDATE {} SET dataset = {}, relation = {} WHERE dataset = {}", place.catalog, *values)
     if moved.rowcount == 0 and held_name(new) != new:
         make(place)
-        note(Table(place.connection, place.namespace, new), None, {})
+        place.run(noted(Table(place.connection, place.namespace, new), None, {}))

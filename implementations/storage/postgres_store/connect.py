@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import adbc_driver_manager
-import adbc_driver_postgresql.dbapi as adbc
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from framework.errors import UnavailableError
 from framework.redact import redact
+
+from .table import LOOK
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -70,14 +71,16 @@ class Server:
     def to_write(self, address: str) -> Connection[Any]:
         """A psycopg connection, in autocommit."""
         try:
-            connection = psycopg.connect(self.conninfo(address), autocommit=True)
-            connection.execute("; ".join(self._said()))
+            connection = psycopg.connect(self.conninfo(address), autocommit=True, prepare_threshold=None)
+            connection.execute("; ".join([*self._said(), LOOK]))
         except psycopg.OperationalError as error:
             raise self._unreachable(error) from None
         return connection
 
     def to_read(self, address: str) -> Any:
         """An ADBC connection, which begins a transaction with each first statement."""
+        import adbc_driver_postgresql.dbapi as adbc
+
         try:
             connection = adbc.connect(self.conninfo(address))
             with connection.cursor() as cursor:

@@ -8,7 +8,9 @@ from psycopg import sql
 
 from framework.errors import SchemaError
 
-from .rows import CAST, ORDINAL, Part, copy_in, declared, listed, sent_as
+from .copying import copy_in
+from .names import ORDINAL, declared, listed
+from .rows import CAST, Part, sent_as
 from .table import Column, Table
 
 UNBOUND = {"character": "bpchar", "bit": "bit varying"}  # those names alone would stand for a length of 1
@@ -47,9 +49,9 @@ def insert(place: Table, parts: Sequence[Part], columns: Mapping[str, Column]) -
     place.run(query, place.target, names, casts(parts, columns), STAGED, sql.Identifier(ORDINAL))
 
 
-def cast(part: Part, columns: Mapping[str, Column], *, of: str = "s") -> sql.Composable:
+def cast(part: Part, columns: Mapping[str, Column]) -> sql.Composable:
     """The staged value in the column's type without its length, so that a text that is too long is an error."""
-    column, value = columns[part.name], sql.Identifier(of, part.name)
+    column, value = columns[part.name], sql.Identifier("s", part.name)
     return value if column.type == part.type else CAST.format(value, sql.SQL(UNBOUND.get(column.type, column.type)))
 
 
@@ -77,8 +79,7 @@ def advance(place: Table, parts: Sequence[Part], columns: Mapping[str, Column]) 
     """Let the sequences behind columns that were given values go on after them."""
     for part in parts:
         if columns[part.name].filled:
-            named = sql.Literal(place.target.as_string(place.connection)), sql.Literal(part.name)
-            (sequence,) = place.row("SELECT pg_get_serial_sequence({}, {})", *named)
+            (sequence,) = place.row("SELECT pg_get_serial_sequence({}, {})", place.text, sql.Literal(part.name))
             if sequence is not None:
                 place.run(
                     "SELECT setval({0}, m) FROM (SELECT max({1})::bigint FROM {2}) x (m)"

@@ -52,7 +52,7 @@ class Held:
 
     def _lock(self, connection: Connection[Any]) -> Connection[Any]:
         try:
-            connection.execute("SELECT pg_advisory_lock(%s)", [self._key], prepare=True)
+            connection.execute(f"SELECT pg_advisory_lock({self._key})")
         except BaseException:
             discard(connection)
             raise
@@ -79,13 +79,15 @@ class Held:
         """Let the next writer in."""
         with suppress(psycopg.Error):
             if self.connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
-                self.connection.execute("SELECT pg_advisory_unlock(%s)", [self._key], prepare=True)
-                self._sessions.give(self.connection)
+                server = self.connection.pgconn
+                server.send_query(f"SELECT pg_advisory_unlock({self._key})".encode())
+                server.flush()
+                self._sessions.give(self.connection)  # whoever takes it next waits for the answer
                 return
         discard(self.connection)
 
     def commit(self, work: Work, happened: Happened, *, what: str, save_id: str | None = None) -> None:
-        """Do `work` in one transaction, once.
+        """Do `work`, which begins a transaction, once.
 
         A connection that is lost before the COMMIT was sent has committed nothing: the whole is tried once more. One
         that is lost with it may have: `happened` is asked over another connection.
@@ -98,10 +100,9 @@ class Held:
         for last in (self.relied, True):
             sent = False
             try:
-                self.connection.execute("BEGIN", prepare=False)
                 work(self.connection)
                 sent = True
-                self.connection.execute("COMMIT", prepare=False)
+                self.connection.execute("COMMIT")
                 return
             except BaseException as error:
                 if not self._is_lost(error):
@@ -119,7 +120,7 @@ class Held:
 
     def _undo(self) -> None:
         with suppress(psycopg.Error):
-            self.connection.execute("ROLLBACK", prepare=False)
+            self.connection.execute("ROLLBACK")
 
     def _found(self, happened: Happened, *, what: str, save_id: str | None, sent: bool, error: BaseException) -> bool:
         """Whether it has happened, once the lock is ours again."""

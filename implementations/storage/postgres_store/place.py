@@ -15,7 +15,7 @@ from framework.store import Store, StoreOptions
 
 from .connect import Server
 from .failures import errors_of
-from .rows import CATALOG, is_text
+from .names import CATALOG, is_text
 from .sessions import Sessions
 from .table import Table
 

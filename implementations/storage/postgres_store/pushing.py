@@ -15,7 +15,8 @@ from psycopg import sql
 
 from framework.schema.conditions import ABOUT_NULL, AMONG, Test
 
-from .rows import INTEGERS, STAMP, STAMP_TZ, held_column
+from .names import held_column
+from .rows import INTEGERS, STAMP, STAMP_TZ
 
 SIGNS = {"==": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 FLOATS = ("real", "double precision")

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import adbc_driver_manager
-import pyarrow as pa
 from psycopg import sql
 
 from framework.files import storage_errors
 from framework.folder import Saved, describe
 from framework.interfaces import Description
-from framework.schema import FrameSchema, Selection, Test, counted, natural, only_rows
 
 from .catalog import Record, record_of
-from .failures import errors_of
+from .failures import DRIVERS, errors_of
+from .names import ORDINAL, held_column
 from .place import Place
-from .pushing import condition
-from .rows import ORDINAL, fetched, held_column, received
 from .table import Table, There
+
+if TYPE_CHECKING:  # so that a store can be looked into without loading pandas
+    import pyarrow as pa
+
+    from framework.schema import FrameSchema, Selection, Test
 
 IN_PLACE = "SELECT set_config('enable_indexscan', 'off', true), set_config('enable_indexonlyscan', 'off', true)"
 CLOCK = "time without time zone"
@@ -63,6 +65,10 @@ class Reading(Place):
     """What the tables hold."""
 
     def _read(self, name: str, selection: Selection) -> tuple[pa.Table, FrameSchema]:
+        import pyarrow as pa
+
+        from framework.schema import counted, only_rows
+
         with self._opened(name, selection, _whole) as (schema, pieces):
             found = list(pieces)
         table = pa.concat_tables(found) if schema.fields else only_rows(sum(piece.num_rows for piece in found))
@@ -92,7 +98,8 @@ class Reading(Place):
                         rows.execute(f"SET TRANSACTION SNAPSHOT '{plan.moment}'")
                 pieces = _sent(rows, plan, fetch, what)
             yield plan.schema, pieces
-            reader.rollback()  # it goes back to the others without a lock
+            with suppress(*DRIVERS):  # the rows are there, and a lost connection shows when it is lent again
+                reader.rollback()  # it goes back to the others without a lock
 
     def _plan(self, place: Table, there: There, selection: Selection) -> Plan:
         found = record_of(place, there, self.logger)
@@ -108,6 +115,9 @@ class Reading(Place):
         return Plan(schema, query.as_string(place.connection), kinds, not there.ordered, moment)
 
     def _query(self, place: Table, there: There, kinds: dict[str, str], tests: Sequence[Test]) -> sql.Composable:
+        from .pushing import condition
+        from .rows import fetched
+
         columns = sql.SQL(", ").join(fetched(name, kind) for name, kind in kinds.items()) if kinds else COUNT
         query = sql.SQL("SELECT {} FROM {}").format(columns, place.target)
         where = condition(tests, kinds, encoding=str(place.connection.info.parameter_status("server_encoding")))
@@ -119,6 +129,8 @@ class Reading(Place):
 
     def _natural(self, place: Table, there: There, selection: Selection) -> FrameSchema:
         """The dtypes that lose nothing, of a table that others made."""
+        from framework.schema import counted, natural
+
         labels = selection.labels
         wanted = [column for column in there.own.values() if labels is None or column.name in labels]
         clocks = [column.name for column in wanted if column.type == CLOCK]
@@ -156,15 +168,11 @@ class Reading(Place):
         name = self.canonical(name)
         with self._snapshot(name) as (place, there):
             found, rows = record_of(place, there, self.logger), place.rows()
-            size = place.row("SELECT pg_total_relation_size({}::regclass)", sql.Literal(_text(place)))[0]
+            size = place.row("SELECT pg_total_relation_size({}::regclass)", place.text)[0]
         if found is None or found.schema is None:
             columns = {column.name: column.type for column in there.own.values()}
             return Description(name, self.name, rows, size, columns, "RangeIndex")
         return _described(self.name, name, found, found.schema, rows, size)
-
-
-def _text(place: Table) -> str:
-    return place.target.as_string(place.connection)
 
 
 def _described(store: str, name: str, found: Record, schema: FrameSchema, rows: int, size: int) -> Description:
@@ -177,6 +185,8 @@ def _described(store: str, name: str, found: Record, schema: FrameSchema, rows: 
 
 def _sent(rows: Any, plan: Plan, fetch: Callable[[Any], Iterator[pa.Table]], what: str) -> Iterable[pa.Table]:
     """Send the query; the rows as they come, in the schema's types."""
+    from framework.schema import only_rows
+
     if not plan.query:
         return [only_rows(plan.schema.range_rows)]
     if plan.in_place:
@@ -189,6 +199,8 @@ def _sent(rows: Any, plan: Plan, fetch: Callable[[Any], Iterator[pa.Table]], wha
 
 
 def _received(tables: Iterator[pa.Table], plan: Plan, what: str) -> Iterator[pa.Table]:
+    from .rows import received
+
     with errors_of(what):
         for table in tables:
             yield received(table, plan.schema, plan.kinds, what)
@@ -200,6 +212,8 @@ def _whole(rows: Any) -> Iterator[pa.Table]:
 
 def _bit_by_bit(rows: Any) -> Iterator[pa.Table]:
     """Tables of no more than some megabytes; the first one, without a row, tells the types when there is none."""
+    import pyarrow as pa
+
     batches = rows.fetch_record_batch()
     yield batches.schema.empty_table()
     try:
@@ -213,6 +227,8 @@ def _bit_by_bit(rows: Any) -> Iterator[pa.Table]:
 
 def _kept_aside(pieces: Iterable[pa.Table], schema: FrameSchema, file: Any) -> Iterator[pa.Table]:
     """Write the pieces to the file; the same pieces, read from there as they are taken."""
+    import pyarrow as pa
+
     arrow = pa.schema([(field.name, field.arrow_type) for field in schema.fields])
     with storage_errors("the temporary folder"):
         with pa.ipc.new_stream(file, arrow, options=pa.ipc.IpcWriteOptions(compression="lz4")) as stream:

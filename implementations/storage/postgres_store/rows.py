@@ -1,24 +1,21 @@
-"""Rows on their way to the server and back: names, types, COPY BINARY."""
+"""Rows on their way to the server and back: types and values."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
-from framework.errors import FidelityError, IntegrityError
+from framework.errors import FidelityError
 from framework.schema import Field, FrameSchema, fit
 
-CATALOG = "millpond_catalog"
-ORDINAL = "millpond_row"
-LONGEST = 63  # bytes of a PostgreSQL name
-RESERVED = {ORDINAL, "ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"}
-BATCH = 100_000  # rows encoded at a time
+from .names import held_column, is_text
+
 EPOCH_SPAN = (-210_866_803_200_000_000, 9_223_371_331_199_999_999)  # microseconds from 1970 that a timestamp holds
 DAYS = (-719_162, 2_932_896)  # from 1970 to the years 1 and 9999
 
@@ -61,41 +58,6 @@ class Part:
     values: Any
 
 
-# --------------------------------------------------------------------------- names
-
-
-def is_text(name: str) -> bool:
-    """Whether the server takes it as text: no NUL, no half of a character."""
-    try:
-        return b"\0" not in name.encode()
-    except UnicodeEncodeError:
-        return False
-
-
-def held_name(name: str) -> str:
-    """The server's name for a dataset: its own, or a shortened one that no other has."""
-    return name if len(name.encode()) <= LONGEST else _shortened(name)
-
-
-def held_column(name: str) -> str:
-    """The server's name for a column: its own unless that is too long or the server's."""
-    return name if len(name.encode()) <= LONGEST and name not in RESERVED else _shortened(name)
-
-
-def _shortened(name: str) -> str:
-    return f"{name.encode()[:40].decode(errors='ignore')}~{hashlib.sha256(name.encode()).hexdigest()[:16]}"
-
-
-def listed(columns: Sequence[str]) -> sql.Composable:
-    """`"a", "b"`."""
-    return sql.SQL(", ").join(map(sql.Identifier, columns))
-
-
-def declared(column: str, kind: str) -> sql.Composable:
-    """`"column" type`, for CREATE and ALTER."""
-    return sql.SQL("{} {}").format(sql.Identifier(column), sql.SQL(kind))
-
-
 # --------------------------------------------------------------------------- sending
 
 
@@ -104,7 +66,7 @@ def to_send(column: Any, field: Field) -> Part:
     name = held_column(field.name)
     if not is_text(name):
         raise FidelityError(f"The label {field.label!r} holds a NUL character, which PostgreSQL cannot hold.")
-    if pa.types.is_string(column.type) and pc.any(pc.match_substring(column, "\0")).as_py():
+    if pa.types.is_string(column.type) and _holds_nul(column):
         raise FidelityError(
             f"Column {field.label!r} holds a NUL character, which PostgreSQL cannot hold.", cure="Use parquet."
         )
@@ -123,6 +85,14 @@ def to_send(column: Any, field: Field) -> Part:
             f"Column {field.label!r} holds integers beyond what a bigint holds.",
             cure="Use parquet, or keep them as text.",
         ) from None
+
+
+def _holds_nul(texts: Any) -> bool:
+    """Whether a text holds a NUL; a byte that is none shows nearly always, and fast, that there is none."""
+    blocks = (piece.buffers()[2] for piece in texts.chunks)
+    if all(block is None or not block.size or np.frombuffer(block, dtype=np.uint8).min() for block in blocks):
+        return False
+    return bool(pc.any(pc.match_substring(texts, "\0")).as_py())
 
 
 def sent_as(part: Part, kind: str) -> Part | None:
@@ -157,29 +127,11 @@ def as_microseconds(column: Any) -> Any:
         stamps = column.cast(pa.timestamp("us", column.type.tz))
     except pa.ArrowInvalid:
         return None
+    if column.type.unit == "ns":  # none of which is beyond it
+        return stamps
     span = pc.min_max(stamps.cast(pa.int64())).as_py()
     first, last = EPOCH_SPAN
     return stamps if span["min"] is None or first <= span["min"] <= span["max"] <= last else None
-
-
-def copy_in(connection: Any, target: sql.Composable, parts: Sequence[Part]) -> None:
-    """COPY the rows; IntegrityError unless the server reports just as many."""
-    import pgpq
-
-    if not parts:
-        return
-    table = pa.table([part.values for part in parts], names=[part.name for part in parts])
-    encoder = pgpq.ArrowToPostgresBinaryEncoder(table.schema)
-    command = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(target, listed(table.column_names))
-    with connection.cursor() as cursor:
-        with cursor.copy(command) as copy:
-            waiting = encoder.write_header()
-            for batch in table.to_batches(max_chunksize=BATCH):
-                copy.write(waiting + encoder.write_batch(batch) if waiting else encoder.write_batch(batch))
-                waiting = b""
-            copy.write(waiting + encoder.finish())
-        if cursor.rowcount != table.num_rows:
-            raise IntegrityError(f"The server took {cursor.rowcount} rows of {table.num_rows}.")
 
 
 # --------------------------------------------------------------------------- receiving

@@ -9,9 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from psycopg import generators
+from psycopg.pq import TransactionStatus
+
 from .failures import DRIVERS
 
 MOST_IDLE = 4
+ACTIVE = TransactionStatus.ACTIVE
 PARENTS: list[list[Any]] = []  # never closed in a child: it would end the parent's sessions
 
 
@@ -56,7 +60,9 @@ class Sessions:
                 PARENTS.append(self._idle)
                 self._idle, self._pid = [], os.getpid()
                 weakref.finalize(self, _close_all, self._idle, self._pid)
-            return self._idle.pop() if self._idle else None
+            connection = self._idle.pop() if self._idle else None
+        _hear(connection)
+        return connection
 
     def new(self) -> Any:
         """One that was not there before."""
@@ -85,6 +91,14 @@ def discard(connection: Any) -> None:
 def _close_all(idle: list[Any], pid: int) -> None:
     while idle and pid == os.getpid():
         discard(idle.pop())
+
+
+def _hear(connection: Any) -> None:
+    """Take the answer that nobody waited for; a lost connection shows with its next use."""
+    server = getattr(connection, "pgconn", None)  # ADBC's have none
+    if server is not None and server.transaction_status == ACTIVE:
+        with suppress(*DRIVERS):
+            connection.wait(generators.execute(server))
 
 
 def _alive(connection: Any) -> bool:

@@ -8,24 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from framework.schema import Field, FrameSchema
+from .names import CATALOG, ORDINAL, held_column, held_name
 
-from .rows import CATALOG, GIVES, INTEGERS, ORDINAL, held_column, held_name
-
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # so that a store can be looked into without loading pandas
     from psycopg import Connection
 
+    from framework.schema import Field, FrameSchema
+
 LOOK = """
+PREPARE millpond_look (text, text, text) AS
 SELECT k.known, k.since, c.relkind::text, c.relispartition OR c.relkind = 'p', c.relhastriggers, a.attname,
   format_type(coalesce(nullif(t.typbasetype, 0), a.atttypid), NULL), format_type(a.atttypid, a.atttypmod),
   a.attgenerated <> '', a.attidentity <> '' OR a.atthasdef, a.attnotnull, a.atttypmod
 FROM (SELECT count(DISTINCT attrelid) > 0, count(*) FROM pg_attribute
-      WHERE attrelid = to_regclass(%s) AND attname IN ('dataset', 'save_ids', 'made_ids', 'shape')) k (known, since)
-LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = %s)
-  ON c.relname = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+      WHERE attrelid = to_regclass($1) AND attname IN ('dataset', 'save_ids', 'made_ids', 'shape')) k (known, since)
+LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = $2)
+  ON c.relname = $3 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_type t ON t.oid = a.atttypid AND t.typtype = 'd'
-ORDER BY a.attnum"""
+ORDER BY a.attnum"""  # made ready when a connection is opened
 WORDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
 ROUNDED = ("numeric", "interval", "timestamp", "time ")
 TO_UNIT = {"s": (1, 10**6), "ms": (1, 10**3), "us": (1, 1), "ns": (10**3, 1)}  # from microseconds: times, over
@@ -124,19 +125,28 @@ class Table:
         self.has_catalog = False
         self.is_new_catalog = False
 
-    def run(self, query: str, *parts: Any, **named: Any) -> Any:
+    def run(self, query: str | sql.Composed, *parts: Any, **named: Any) -> Any:
         """Execute a query whose `{}` are these parts; the cursor."""
-        return self.connection.execute(sql.SQL(query).format(*parts, **named), prepare=False)
+        whole = sql.SQL(query).format(*parts, **named) if isinstance(query, str) else query
+        return self.connection.execute(whole)
 
     def row(self, query: str, *parts: Any) -> tuple[Any, ...]:
         """The one row that a query answers."""
         answer: tuple[Any, ...] = self.run(query, *parts).fetchone()
         return answer
 
-    def look(self) -> There | None:
-        """What is there now; None when there is no such table."""
-        given = [self.catalog.as_string(self.connection), self.namespace, held_name(self.name)]
-        rows = self.connection.execute(LOOK, given, prepare=True).fetchall()
+    def begun(self) -> There | None:
+        """Begin a transaction; what is there then."""
+        return self.look(first="BEGIN; ")
+
+    def look(self, *, first: str = "") -> There | None:
+        """What is there now, `first` done before; None when there is no such table."""
+        catalog = self.catalog.as_string(self.connection)
+        given = map(sql.Literal, (catalog, self.namespace, held_name(self.name)))
+        answer = self.run(first + "EXECUTE millpond_look ({}, {}, {})", *given)
+        if first:
+            answer.nextset()
+        rows = answer.fetchall()
         known, since, kind, parted, watched = rows[0][:5]
         self.has_catalog, self.is_new_catalog = known, since == 4
         if kind is None:
@@ -146,6 +156,11 @@ class Table:
             limited = modifier >= 0 and base.startswith(ROUNDED)
             columns[name] = Column(name, base, full, generated, filled, must, limited)
         return There(kind, parted, watched, columns)
+
+    @property
+    def text(self) -> sql.Literal:
+        """The table's full name as the server casts it to a regclass."""
+        return sql.Literal(self.target.as_string(self.connection))
 
     def rows(self) -> int:
         return int(self.row("SELECT count(*) FROM {}", self.target)[0])
@@ -157,6 +172,8 @@ class Table:
     def sample(self, columns: Sequence[Column]) -> Any:
         """A row that shows of each column its type, and whether a cell of it is missing somewhere."""
         import pyarrow as pa
+
+        from .rows import GIVES, INTEGERS
 
         whole = [column for column in columns if column.type in INTEGERS or column.type == "boolean"]
         unsure = [column.name for column in whole if not column.required]
