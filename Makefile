@@ -6,10 +6,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test test-slow test-pandas3 trust check bench format clean
+.PHONY: help demo demo-replay test test-slow test-pandas3 trust check bench format clean
 
 help:
 	@echo "make demo    scrape, rate, store, back up and verify stocks, on this machine"
+	@echo "make demo-replay   generate a car's log, compensate its latency, film it, replay the run"
 	@echo "make test    all tests, against a real PostgreSQL"
 	@echo "make check   lint, format, types, layers"
 	@echo "make bench   times and memory, side by side with what people use instead"
@@ -27,10 +28,24 @@ $(STAMP)-embedded: $(VENV)/bin/python pyproject.toml constraints.txt
 $(STAMP)-dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	@echo "installing Millpond and its tools into $(VENV) ..."
 	@$(PIP) --editable ".[dev]"
-	@touch $@ $(STAMP)-embedded
+	@touch $@ $(STAMP)-embedded $(STAMP)-video
 
 demo: $(STAMP)-embedded
 	@$(BIN)/millpond demo
+
+$(STAMP)-video: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "installing Millpond with its video parts into $(VENV) ..."
+	@$(PIP) --editable ".[video]"
+	@touch $@
+
+REPLAY := build/replay_demo
+demo-replay: $(STAMP)-video
+	@mkdir -p build && rm -rf $(REPLAY) && cp -r examples/replay_demo $(REPLAY)
+	@cd $(REPLAY) && ../../$(BIN)/millpond generate-data --case demo
+	@cd $(REPLAY) && ../../$(BIN)/millpond pipeline --case demo
+	@cd $(REPLAY) && ../../$(BIN)/millpond runs show last
+	@cd $(REPLAY) && ../../$(BIN)/millpond replay last
+	@echo "The film: $(REPLAY)/cases/demo/output/replay.mp4"
 
 test: $(STAMP)-dev
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
@@ -60,6 +75,7 @@ check: $(STAMP)-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PATH="$(BIN):$$PATH" $(BIN)/lint-imports
+	$(BIN)/millpond docs --check
 	$(BIN)/python -m pytest tests/docs -m "not slow"
 
 $(STAMP)-bench: $(VENV)/bin/python pyproject.toml constraints.txt

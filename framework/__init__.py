@@ -13,10 +13,14 @@ from framework._version import __version__
 if TYPE_CHECKING:
     from framework.calculating import Calculator
     from framework.engine import Runner
+    from framework.engine.alone import run_step
+    from framework.engine.flow import Choice
+    from framework.engine.hub import DataHub
     from framework.errors import (
         BackupNotFoundError,
         BaseFrameworkException,
         BlockedError,
+        CaseError,
         ColumnNotFoundError,
         ConfigurationException,
         DataException,
@@ -40,12 +44,14 @@ if TYPE_CHECKING:
         SchemaError,
         SettingError,
         StepError,
+        StepTimeoutError,
         StorageError,
         UnavailableError,
         UnknownNameError,
         ValidationException,
     )
     from framework.factory import DataFactory
+    from framework.formats.handlers.handler import DataHandler, handler
     from framework.interfaces import (
         BackupRecord,
         Description,
@@ -60,17 +66,26 @@ if TYPE_CHECKING:
     from framework.scraping import Scraper
     from framework.settings import Settings, as_settings
     from framework.steps import Step
+    from framework.steps.base_plugin import BasePlugin, InitialDataReader
+    from framework.steps.context import Context
+    from framework.steps.markers import DataSink, DataSource
+    from framework.steps.plugin import plugin
     from framework.store import Store
     from framework.vault import Vault
     from framework.workspace import Workspace
+    from framework.workspace.flows import How
 
 _HOMES = {
     "framework.calculating": ("Calculator",),
     "framework.engine": ("Runner",),
+    "framework.engine.alone": ("run_step",),
+    "framework.engine.flow": ("Choice",),
+    "framework.engine.hub": ("DataHub",),
     "framework.errors": (
         "BackupNotFoundError",
         "BaseFrameworkException",
         "BlockedError",
+        "CaseError",
         "ColumnNotFoundError",
         "ConfigurationException",
         "DataException",
@@ -94,12 +109,14 @@ _HOMES = {
         "SchemaError",
         "SettingError",
         "StepError",
+        "StepTimeoutError",
         "StorageError",
         "UnavailableError",
         "UnknownNameError",
         "ValidationException",
     ),
     "framework.factory": ("DataFactory",),
+    "framework.formats.handlers.handler": ("DataHandler", "handler"),
     "framework.interfaces": (
         "BackupRecord",
         "Description",
@@ -114,9 +131,14 @@ _HOMES = {
     "framework.scraping": ("Scraper",),
     "framework.settings": ("Settings", "as_settings"),
     "framework.steps": ("Step",),
+    "framework.steps.base_plugin": ("BasePlugin", "InitialDataReader"),
+    "framework.steps.context": ("Context",),
+    "framework.steps.markers": ("DataSink", "DataSource"),
+    "framework.steps.plugin": ("plugin",),
     "framework.store": ("Store",),
     "framework.vault": ("Vault",),
     "framework.workspace": ("Workspace",),
+    "framework.workspace.flows": ("How",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -124,12 +146,20 @@ __all__ = [
     "BackupNotFoundError",
     "BackupRecord",
     "BaseFrameworkException",
+    "BasePlugin",
     "BlockedError",
     "Calculator",
+    "CaseError",
+    "Choice",
     "ColumnNotFoundError",
     "ConfigurationException",
+    "Context",
     "DataException",
     "DataFactory",
+    "DataHandler",
+    "DataHub",
+    "DataSink",
+    "DataSource",
     "DatasetExistsError",
     "DatasetNameError",
     "DatasetNotFoundError",
@@ -138,11 +168,13 @@ __all__ = [
     "FidelityError",
     "FormatError",
     "FrameworkException",
+    "How",
     "ICalculator",
     "IDataBackup",
     "IDataSaver",
     "IDataSource",
     "IScraper",
+    "InitialDataReader",
     "IntegrityError",
     "KeysError",
     "LockedError",
@@ -162,6 +194,7 @@ __all__ = [
     "Settings",
     "Step",
     "StepError",
+    "StepTimeoutError",
     "StorageError",
     "Store",
     "UnavailableError",
@@ -172,6 +205,9 @@ __all__ = [
     "__version__",
     "as_settings",
     "get_config_logger",
+    "handler",
+    "plugin",
+    "run_step",
 ]
 
 

@@ -5,7 +5,8 @@ BaseFrameworkException
 │   ├── SettingError            a setting is missing or has a value that cannot be used
 │   ├── UnknownNameError        no store, calculator, ... of that name          (KeyError)
 │   ├── OptionError             an option that the component does not have      (TypeError)
-│   └── MissingExtraError       the component needs a package not installed     (ImportError)
+│   ├── MissingExtraError       the component needs a package not installed     (ImportError)
+│   └── CaseError               a case has faults; holds them all, each with its place
 ├── DataException               the data or the place where it lives                      exit 30
 │   ├── DatasetNameError        a name that no store may hold                   (ValueError)   20
 │   ├── DatasetNotFoundError    no dataset of that name   (KeyError, FileNotFoundError)        20
@@ -26,6 +27,7 @@ BaseFrameworkException
 │       └── PageError           the page is not the page that was asked for
 ├── PluginException             a step of the user's raised                               exit 30
 │   └── StepError
+│       └── StepTimeoutError    it took longer than it may                    (TimeoutError)   40
 ├── ValidationException         parameters or data broke a rule                           exit 20
 │   └── ParameterError          a value of the wrong type or range              (ValueError)
 └── FrameworkException          the framework itself                                      exit 30
@@ -110,6 +112,20 @@ class OptionError(ConfigurationException, TypeError):
 
 class MissingExtraError(ConfigurationException, ImportError):
     """The component needs a package that is not installed; the message holds the pip line."""
+
+
+class CaseError(ConfigurationException):
+    """A case, or what belongs to it, has faults; nothing was run.
+
+    Attributes
+    ----------
+    faults : list of Fault
+        All of them, in the order of their places.
+    """
+
+    def __init__(self, message: str = "", faults: Iterable[Any] = (), **context: Any) -> None:
+        super().__init__(message, **context)
+        self.faults = list(faults)
 
 
 class DataException(BaseFrameworkException):
@@ -224,6 +240,12 @@ class PluginException(BaseFrameworkException):
 
 class StepError(PluginException):
     """A step raised; the cause is chained."""
+
+
+class StepTimeoutError(StepError, TimeoutError):
+    """A step took longer than it may; its outputs are as they were."""
+
+    exit_code = 40
 
 
 class ValidationException(BaseFrameworkException):

@@ -5,16 +5,33 @@ Loggers of the project are named `millpond.*`; the root logger and its handlers 
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import re
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
 from typing import IO, Any
 
-from framework.errors import ParameterError, known_names
+from framework.errors import ParameterError, SettingError, StorageError, known_names
+from framework.files import make_folder, storage_errors
 from framework.redact import redact, register_secret
 
-__all__ = ["ConsoleFormatter", "RedactingFilter", "console_logging", "register_secret"]
+__all__ = [
+    "ConsoleFormatter",
+    "JsonFormatter",
+    "RedactingFilter",
+    "console_logging",
+    "register_secret",
+    "session_log",
+    "without_secrets",
+]
 
+DEEPEST = 50  # levels of what is written as JSON; what holds itself ends there
 CONSOLE_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
 # C0, DEL, C1, and Unicode's line and direction marks: what can end a line, move the cursor or reorder what is read.
@@ -118,6 +135,110 @@ def console_logging(level: int | str = "INFO", *, stream: IO[str] | None = None)
     logger.addHandler(handler)
     logger.setLevel(number)
     return handler
+
+
+class JsonFormatter(logging.Formatter):
+    """One line of JSON for a message; what `extra=` adds are further keys. Secrets are masked in all of it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        told: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": _message(record),
+        }
+        own = RedactingFilter._own | {"message", "asctime"}
+        told |= {name: value for name, value in vars(record).items() if name not in own}
+        if record.exc_info or record.exc_text:
+            told["error"] = self.formatException(record.exc_info) if record.exc_info else record.exc_text
+        # Masked before it is JSON, so that no mask swallows a quote.
+        return json.dumps(without_secrets(told), ensure_ascii=False)
+
+
+def without_secrets(value: Any) -> Any:
+    """The value with secrets masked in all text of it, made of nothing but what JSON knows."""
+    return _plain(value, 0)
+
+
+def _plain(value: Any, depth: int) -> Any:
+    kind = type(value)
+    if kind in (int, float, bool, type(None)):
+        return value
+    if kind is str:
+        return redact(value)
+    if depth > DEEPEST:
+        return "..."
+    if isinstance(value, Enum):
+        return _plain(value.value, depth + 1)
+    if isinstance(value, Mapping):
+        return {redact(str(key)): _plain(each, depth + 1) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each, depth + 1) for each in value]
+    if isinstance(value, (set, frozenset)):
+        return [_plain(each, depth + 1) for each in sorted(value, key=repr)]
+    if hasattr(value, "model_dump"):
+        return _plain(value.model_dump(), depth + 1)
+    return redact(value.isoformat() if hasattr(value, "isoformat") else str(value))
+
+
+@contextmanager
+def session_log(folder: Path, stem: str, *, level: int | str = logging.INFO) -> Iterator[Path]:
+    """While it is open, what Millpond logs from `level` on goes to `<stem>_<YYYYmmdd_HHMMSS>.log`, a line of JSON each.
+
+    The process's number is added to the name if another has taken it.
+    """
+    least = _level(level)
+    file = _log_file(folder, re.sub(r"[^\w.-]+", "_", stem)[:100] or "session")
+    logger = logging.getLogger("millpond")
+    handler = logging.StreamHandler(file)
+    handler.setFormatter(JsonFormatter())
+    handler.setLevel(least)
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(min(before or least, least))
+    try:
+        yield Path(file.name)
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+        try:
+            file.close()
+        except OSError as error:  # what was done is done
+            logger.warning("the log %s is not whole: %s", file.name, error)
+
+
+def _log_file(folder: Path, stem: str) -> IO[str]:
+    """A file of its own for the session."""
+    name = f"{stem}_{datetime.now():%Y%m%d_%H%M%S}"
+    try:
+        with storage_errors(f"the log in {folder}"):
+            make_folder(folder)
+            with suppress(FileExistsError):
+                return open(folder / f"{name}.log", "x", encoding="utf-8", errors="backslashreplace")
+            return open(folder / f"{name}_{os.getpid()}.log", "a", encoding="utf-8", errors="backslashreplace")
+    except StorageError as error:
+        error.cure = error.cure or "Say where logs may go with logging.base_path, or give the rights to that folder."
+        raise
+
+
+def configure(said: Mapping[str, Any], where: str) -> str | int:
+    """What a project says of its logs, carried out: the level of sessions, and what `dictConfig` understands.
+
+    Parameters
+    ----------
+    said : mapping
+        `{level: DEBUG}`, or what `logging.config.dictConfig` takes; loggers that are there stay on.
+    """
+    import logging.config
+
+    rest = {name: value for name, value in said.items() if name != "level"}
+    if rest:
+        try:
+            logging.config.dictConfig({"version": 1, **rest, "disable_existing_loggers": False})
+        except (ValueError, TypeError, AttributeError, ImportError) as error:
+            raise SettingError(f"{where}: {error}.", cure="Write `level: INFO`, or what dictConfig takes.") from error
+    level: str | int = said.get("level", "INFO")
+    return level
 
 
 def _level(level: int | str) -> int:

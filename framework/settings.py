@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote
@@ -75,8 +76,8 @@ class Database:
 class Settings(BaseModel):
     """The settings of this process, immutable; `Settings()` reads all layers.
 
-    A secret (DB_PASSWORD, DB_URL, ARCTIC_URI) is plain text as an attribute, and masked in everything that shows the
-    settings: repr, dumps, `describe`, errors and Millpond's log.
+    A secret (DB_PASSWORD, DB_URL, ARCTIC_URI, BACKUP_OPTIONS, LEDGER_URL, ON_FAILURE) is plain text as an attribute,
+    and masked in everything that shows the settings: repr, dumps, `describe`, errors and Millpond's log.
 
     Parameters
     ----------
@@ -116,6 +117,10 @@ class Settings(BaseModel):
     ARCTIC_HOST: Host = Field(None, description="a host name, or nothing for files under FS_DATA")
     ARCTIC_LIBRARY: Text = Field("millpond", description="text")
     secret_arctic_uri: Secret = Field(None, alias="ARCTIC_URI", description="text")
+    secret_ledger_url: Secret = Field(None, alias="LEDGER_URL", description="text")
+    LEDGER_KEEP: Count = Field(1000, description="a whole number, 1 or more")
+    LEDGER_DAYS: Count = Field(365, description="a whole number, 1 or more")
+    secret_on_failure: Secret = Field(None, alias="ON_FAILURE", description="text")
     FINVIZ_BASE_URL: Site = Field("https://finviz.com", description="http:// or https:// and a host, without a user")
     LOCK_TIMEOUT: Seconds = Field(30.0, description="seconds, 0 or more")
 
@@ -140,7 +145,8 @@ class Settings(BaseModel):
             raise problem  # out here, so that no error with the values in it hangs on to this one
         self._found = found
         given = secrets_in(Stores({"backup": self.backup_options}))
-        for value in (self.DB_PASSWORD, self.DB_URL, self.ARCTIC_URI, *secrets_in(found.stores), *given):
+        own = (self.DB_PASSWORD, self.DB_URL, self.ARCTIC_URI, self.LEDGER_URL)
+        for value in (*own, *secrets_in(found.stores), *given):
             register_secret(value)
 
     @property
@@ -158,6 +164,19 @@ class Settings(BaseModel):
     @property
     def BACKUP_OPTIONS(self) -> str | None:
         return _plain(self.secret_backup_options)
+
+    @property
+    def LEDGER_URL(self) -> str | None:
+        return _plain(self.secret_ledger_url)
+
+    @property
+    def ON_FAILURE(self) -> str | None:
+        return _plain(self.secret_on_failure)
+
+    @property
+    def ledger_address(self) -> str:
+        """Where runs are recorded: a SQLAlchemy address, or the path of a SQLite file."""
+        return self.LEDGER_URL or str(self.own_folder / "ledger.sqlite")
 
     @property
     def workspace(self) -> Path:
@@ -202,7 +221,7 @@ class Settings(BaseModel):
         return self.data_folder / ".millpond"
 
     def _folder(self, text: str) -> Path:
-        return self.workspace / Path(text).expanduser()
+        return self.workspace / Path(text).expanduser() if text.startswith("~") else _joined(self.workspace, text)
 
     @property
     def database(self) -> Database | None:
@@ -386,3 +405,9 @@ def require(settings: Settings, name: str) -> Any:
             resource=name,
         )
     return value
+
+
+@lru_cache(maxsize=64)
+def _joined(workspace: Path, text: str) -> Path:
+    """A folder that is asked for often."""
+    return workspace / text

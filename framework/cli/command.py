@@ -25,6 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 config = typer.Typer(help="Settings, and where each comes from.", no_args_is_help=True, rich_markup_mode=None)
+runs = typer.Typer(help="What ran, on which data.", no_args_is_help=True, rich_markup_mode=None)
 db = typer.Typer(help="The embedded PostgreSQL.", no_args_is_help=True, rich_markup_mode=None)
 
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]

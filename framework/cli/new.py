@@ -27,6 +27,10 @@ MEANS = {
     "ARCTIC_HOST": "localhost, or nothing, is a folder under FS_DATA",
     "ARCTIC_LIBRARY": "the library in which datasets lie",
     "ARCTIC_URI": "where else it lies: s3://..., lmdb://...",
+    "LEDGER_URL": "where runs are recorded: an address; or a file of ours",
+    "LEDGER_KEEP": "how many runs are kept on record",
+    "LEDGER_DAYS": "and for how many days",
+    "ON_FAILURE": "a command or address told of each failed run",
     "FINVIZ_BASE_URL": "the site that the finviz scraper reads",
     "LOCK_TIMEOUT": "seconds that a writer waits for another (then exit 50)",
 }

@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from framework.attempt import attempt
-from framework.errors import PartialFailure, StepError
+from framework.errors import CaseError, PartialFailure, StepError
 from framework.results import Outcome, exit_code_of
 
 USAGE = 20
@@ -162,6 +162,8 @@ def _told(error: BaseException, code: int) -> dict[str, Any]:
         "message": _cut(words),
         "exit_code": code,
     }
+    if isinstance(error, CaseError) and error.faults:
+        told["faults"] = [{"where": each.where, "message": each.message, "cure": each.cure} for each in error.faults]
     if isinstance(error, PartialFailure):
         told["report"] = [{"name": result.name, **result.as_dict()} for result in error.report]
     return told
@@ -177,6 +179,8 @@ def _lines(error: BaseException) -> list[str]:
         if failed:
             head = f"millpond: {error.resource or 'work'}: {len(failed)} of {len(error.report)} failed."
             return [head, *(f"  {result.name}: {'; '.join(result.errors)}" for result in failed)]
+    if isinstance(error, CaseError) and error.faults:
+        return [f"millpond: {error.message.partition(chr(10))[0]}", *(f"  {fault}" for fault in error.faults)]
     if hasattr(error, "cure"):
         return [f"millpond: {error}"]
     return [f"millpond: {type(error).__name__}: {error} (the whole story: MILLPOND_DEBUG=1)"]

@@ -43,9 +43,22 @@ def health(
     raise typer.Exit(min(code, 1) if probe else code)
 
 
+OfCase = Annotated[
+    Optional[str],  # noqa: UP045 - typer
+    typer.Option("--case", "-c", help="A case: its parameters are shown instead."),
+]
+Given = Annotated[
+    Optional[list[str]],  # noqa: UP045 - typer
+    typer.Option("--set", help='A parameter of the case, "STEP.PARAM=VALUE".'),
+]
+
+
 @command(config, "show")
-def config_show(as_json: Json = False) -> None:
-    """Show every setting with the place that its value came from; secrets as ***."""
+def config_show(case: OfCase = None, given: Given = None, as_json: Json = False) -> None:
+    """Show every setting, or every parameter of a case, with the place that says it; secrets as ***."""
+    if case is not None:
+        show.rows(workspace().parameters(case, given or []), as_json=as_json)
+        return
     settings = workspace().settings
     rows = [
         {"setting": name, "value": _number(getattr(settings, name, None)) or shown or None, "from": origin}

@@ -183,6 +183,11 @@ def plain(value: Any) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
+def moment(seconds: float) -> str:
+    """A time as a person here reads it."""
+    return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M:%S")
+
+
 def clean(value: Any) -> Any:
     """A value as JSON can say it: what is missing, and what is no number, is null."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):

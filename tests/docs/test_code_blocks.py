@@ -86,15 +86,18 @@ def run_block(block: Block, folder: Path, namespace: dict[str, object]) -> None:
         named = re.match(r"# (\S+/\S+\.py)\n", block.code)
         if named:  # a file of the reader's service: also found by the command that is run beside it
             path = folder / named[1]
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.code)
-        exec(compile("\n" * block.line + block.code, str(block.page), "exec"), namespace)
+        exec(compile("\n" * block.line + block.code, str(block.page), "exec", dont_inherit=True), namespace)
     elif block.language == "bash" and not MAKE.search(block.code):
         run_bash(block.code, folder)
     elif block.language == "bash":
         assert block.code.split("\n")[:-1] == ["make demo", "make test"]  # run below, and by who runs this
     elif block.language == "yaml":
-        (folder / "millpond.yaml").write_text(block.code)
+        named = re.match(r"# (\S+\.yaml)\n", block.code)
+        path = folder / (named[1] if named else "millpond.yaml")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(block.code)
     elif block.language == "cron":
         run_cron(block.code, folder)
     else:

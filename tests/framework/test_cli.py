@@ -179,8 +179,8 @@ print("loaded:", *sorted(heavy & set(sys.modules)))
     assert set(done.stdout.splitlines()[-1].split()[1:]) <= of_the_parser
 
 
-def test_looking_into_a_store_of_files_loads_no_pandas(shell: Shell) -> None:
-    """ls of such a store, and Tab, need neither pandas nor pyarrow."""
+def test_looking_into_stores_loads_no_pandas(shell: Shell) -> None:
+    """stores, health, ls and Tab need neither pandas nor pyarrow, and for files no driver of a server's."""
     shell.save(prices(), "csv:prices")
     code = """
 import sys
@@ -191,7 +191,11 @@ except SystemExit:
     pass
 print("loaded:", *sorted({"pandas", "numpy", "pyarrow", "psycopg", "rich"} & set(sys.modules)))
 """
+    for arguments in (["stores"], ["health"], ["ls"]):
+        done = shell(*arguments, command=(sys.executable, "-c", code))
+        assert set(done.stdout.splitlines()[-1].split()[1:]) <= {"psycopg"}, arguments
     for arguments, env in (
+        (["health", "sqlite"], {}),
         (["ls", "csv"], {}),
         (["ls", "parquet"], {}),
         (["health", "temp"], {}),

@@ -30,7 +30,7 @@ def test_the_face_offers_what_it_lists() -> None:
 
 def test_the_face_is_locked() -> None:
     """A name that comes or goes is a decision: change this list with it."""
-    assert len(framework.__all__) == 51
+    assert len(framework.__all__) == 65
     assert {"DataFactory", "Settings", "Workspace", "get_config_logger", "Scraper", "Calculator"} <= set(
         framework.__all__
     )
@@ -51,6 +51,15 @@ def test_listing_components_imports_none_of_them() -> None:
     """Names are read as text; what they need is loaded when they are made."""
     code = "from framework import registry\nassert registry.named('store')\nassert registry.named('scraper')"
     assert not loaded_by(code) & set(HEAVY)
+
+
+def test_making_a_store_loads_no_pandas(tmp_path: Path) -> None:
+    """Each store, by its name, is made without what it needs only once it is used."""
+    made = f"factory = DataFactory({{'FS_DATA': {str(tmp_path / 'data')!r}}})"
+    each = "for name in registry.named('store'): factory.create_store(name)"
+    loaded = loaded_by(f"from framework import DataFactory, registry\n{made}\n{each}")
+    assert {"pydantic", "psycopg"} <= loaded
+    assert not loaded & {"pandas", "numpy", "pyarrow", "arcticdb", "pgpq"}
 
 
 def test_a_csv_store_adds_only_pandas_and_pyarrow(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from framework.checksums import CHUNK
 from framework.errors import DatasetNameError, DatasetNotFoundError, IntegrityError, LockedError, StorageError
 from framework.files import (
-    CHUNK,
     check_name,
     is_name,
     lock_for,
@@ -260,6 +260,51 @@ def test_a_lock_is_one_process_own_and_freed_by_its_death(tmp_path: Path) -> Non
         process.kill()
     with locked(lock_for(path), timeout=1, what="d"):
         pass
+
+
+FORK = """
+import os, sys, time
+from pathlib import Path
+from framework.files import lock_for, locked
+lock = lock_for(Path(sys.argv[1]))
+with locked(lock, timeout=5, what="d"):
+    if os.fork() == 0:
+        lock.release()
+        print("left", flush=True)
+        time.sleep(60)
+        os._exit(0)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.timeout(60)
+def test_a_child_has_no_part_in_its_parents_lock(tmp_path: Path) -> None:
+    """A child that is forked meanwhile cannot free the lock, nor does it keep it when the parent is killed."""
+    path = tmp_path / "d.lock"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", FORK, str(path)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == b"left\n"
+            assert not lock_for(path).acquire()
+            process.kill()
+            process.wait()
+            with locked(lock_for(path), timeout=1, what="d"):
+                pass
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_a_lock_whose_file_was_removed_is_none(tmp_path: Path) -> None:
+    """Who removes the file frees the name: the next lock is on a new file, and has one holder again."""
+    path = tmp_path / "d.lock"
+    with locked(lock_for(path), timeout=1, what="d"):
+        path.unlink()
+        with locked(lock_for(path), timeout=1, what="d"):
+            assert not lock_for(path).acquire()
 
 
 def test_a_lock_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:

@@ -38,6 +38,10 @@ SPEC_NAMES = {
     "LOCK_TIMEOUT": 30,
     "BACKUP_OPTIONS": None,
     "BACKUP_KEEP": 30,
+    "LEDGER_URL": None,
+    "LEDGER_KEEP": 1000,
+    "LEDGER_DAYS": 365,
+    "ON_FAILURE": None,
 }
 
 
@@ -343,7 +347,7 @@ def test_a_secret_is_in_nothing_that_shows_the_settings(folder: Path, monkeypatc
     shown += [repr(settings.__pydantic_private__), str([settings.origin(name) for name in SPEC_NAMES])]
     assert [hits(text) for text in shown] == [[]] * len(shown)
     assert ("DB_PASSWORD", "***", f"{folder}/millpond.yaml:2") in settings.describe()
-    assert {"DB_PASSWORD", "DB_URL", "ARCTIC_URI", "BACKUP_OPTIONS"} == SECRETS
+    assert {"DB_PASSWORD", "DB_URL", "ARCTIC_URI", "BACKUP_OPTIONS", "LEDGER_URL", "ON_FAILURE"} == SECRETS
 
 
 def test_a_traceback_that_shows_local_variables_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
