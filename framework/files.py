@@ -10,6 +10,7 @@ import re
 import secrets
 import stat
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -232,38 +233,44 @@ class Lock:
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)  # the umask holds
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            if os.fstat(descriptor).st_nlink == 0:  # it was removed meanwhile, and is no lock any more
+                raise BlockingIOError
+            self._descriptor, self._holder = descriptor, os.getpid()
+            _held.add(self)
+            return True
+        except BaseException as error:  # an interrupt too: what nobody knows of would be held for ever
+            _held.discard(self)
+            self._descriptor, self._holder = -1, 0
             os.close(descriptor)
-            return False
-        except BaseException:
-            os.close(descriptor)
+            if isinstance(error, BlockingIOError):
+                return False
             raise
-        if os.fstat(descriptor).st_nlink == 0:  # it was removed meanwhile, and is no lock any more
-            os.close(descriptor)
-            return False
-        self._descriptor, self._holder = descriptor, os.getpid()
-        _held.add(self)
-        return True
 
     def release(self) -> None:
         """Let go of it; in a child that was forked meanwhile it is the parent's still."""
         if self._holder == os.getpid():
-            _held.discard(self)
-            self._holder = 0
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-            os.close(self._descriptor)
+            descriptor, self._descriptor, self._holder = self._descriptor, -1, 0
+            _held.discard(self)
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        """What an interrupt kept from being let go of goes with its holder."""
+        self.release()
 
     def forked(self) -> None:
         """In a child: close what it would hold beyond its parent's death."""
-        os.close(self._descriptor)
+        descriptor, self._descriptor, self._holder = self._descriptor, -1, 0
+        os.close(descriptor)
 
 
-_held: set[Lock] = set()
+_held: weakref.WeakSet[Lock] = weakref.WeakSet()
 
 
 def _forked() -> None:
-    while _held:
-        _held.pop().forked()
+    for lock in list(_held):
+        lock.forked()
+    _held.clear()
 
 
 os.register_at_fork(after_in_child=_forked)
@@ -280,18 +287,18 @@ def lock_for(path: Path) -> Lock:
 def locked(lock: Lock, *, timeout: float, what: str) -> Iterator[None]:
     """Hold `lock`, waiting `timeout` seconds at most; then LockedError."""
     ends = time.monotonic() + timeout
-    with storage_errors(f"the lock of {what}"):
-        while not lock.acquire():
-            left = ends - time.monotonic()
-            if left <= 0:
-                raise LockedError(
-                    f"{what!r} is being written by another process, and was for {timeout:g} s.",
-                    cure="Try again, or wait longer with LOCK_TIMEOUT.",
-                    resource=what,
-                )
-            time.sleep(min(POLL, left))
     try:
+        with storage_errors(f"the lock of {what}"):
+            while not lock.acquire():
+                left = ends - time.monotonic()
+                if left <= 0:
+                    raise LockedError(
+                        f"{what!r} is being written by another process, and was for {timeout:g} s.",
+                        cure="Try again, or wait longer with LOCK_TIMEOUT.",
+                        resource=what,
+                    )
+                time.sleep(min(POLL, left))
         yield
-    finally:
+    finally:  # an interrupt may come as soon as it is held; what is not held is not let go of
         with storage_errors(f"the lock of {what}"):
             lock.release()

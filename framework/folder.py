@@ -7,7 +7,6 @@ of part files that another tool wrote (`formats/parts`) is a dataset too, which 
 from __future__ import annotations
 
 import os
-import shutil
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -274,12 +273,9 @@ def is_backup(folder: Path) -> bool:
 
 
 def copy_synced(source: Any, target: Path) -> None:
-    """Copy an open file's bytes to `target` and make them durable."""
-    with open(target, "xb") as sink:
-        shutil.copyfileobj(source, sink, 1 << 20)
-        sink.flush()
-        os.fsync(sink.fileno())
-    sync_folder(target.parent)
+    """Copy an open file's bytes to `target`, durably, and read them back: what is no frame is copied as well."""
+    with replacing(target, digest=False) as sink:
+        copy_into(sink, source)
 
 
 def describe(store: str, name: str, schema: FrameSchema, saved: Saved, size: int) -> Description:

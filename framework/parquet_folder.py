@@ -95,8 +95,7 @@ class ParquetFolder(PartsFolder):
         from framework.formats.parquet import read_notes
 
         try:
-            notes = read_notes(path)
-            return None if notes is None else _told(notes, 0, path)
+            return _told(read_notes(path), 0, path)
         except FormatError:
             return None
 

@@ -181,7 +181,8 @@ def put(sidecar: Path, record: Record, current: Path) -> None:
     path = paths[1] if here is not None and here.path == paths[0] else paths[0]
     there = next((slot for slot in slots if slot.path == path and slot.record is not None), None)
     content = _spelled(record, sure=True)
-    if here is None or there is None or len(content) != there.size:  # without one here, a reader looks at both
+    if here is None or there is None or len(content) != there.size or os.stat(path).st_nlink > 1:
+        # without one here, a reader looks at both; a slot with a second name is in somebody's snapshot too
         replace_bytes(path, _spelled(record, sure=False))
         return
     if not there.sure:

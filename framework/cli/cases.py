@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -10,10 +13,12 @@ import typer
 
 from framework.cli import show
 from framework.cli.command import Json, app, command, runs, workspace
+from framework.redact import redact
 from framework.results import Outcome, Result
 
 if TYPE_CHECKING:
     from framework.engine.ledger import RunRow, StepRow
+    from framework.engine.records import Record
 
 CaseName = Annotated[str, typer.Option("--case", "-c", help="A case: its name, or its folder.")]
 Set = Annotated[
@@ -91,22 +96,33 @@ def _run(case: str, settings: Sequence[str], section: str, choice: Any, *, as_js
     from framework.cli.progress import Steps
     from framework.workspace.flows import How
 
-    found = workspace()
-    steps = 0 if as_json else len(found.flow(case, settings, choice=choice, section=section).plan)
-    with Steps(steps) as bars, found.session(Path(case).name) as log_file:
-        asked = How(on_start=bars.start, on_done=bars.done, log_file=log_file, **how)
-        result = found.run(case, settings, choice=choice, section=section, how=asked)
+    found = workspace(case)
+    with _apart(as_json):
+        steps = 0 if as_json else len(found.flow(case, settings, choice=choice, section=section).plan)
+        with Steps(steps) as bars, found.session(Path(case).name) as log_file:
+            asked = How(on_start=bars.start, on_done=bars.done, log_file=log_file, **how)
+            result = found.run(case, settings, choice=choice, section=section, how=asked)
+    result.logs["log_file"] = str(log_file)
     _show(result, as_json=as_json)
+
+
+@contextmanager
+def _apart(as_json: bool) -> Iterator[None]:
+    """What steps print goes where words go, so that the answer is JSON alone."""
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():
+        yield
 
 
 def _show(result: Result, *, as_json: bool) -> None:
     if as_json:
-        show.document({"name": result.name, **result.as_dict()})
+        from framework.logs import without_secrets
+
+        show.document(without_secrets({"name": result.name, **result.as_dict()}))
     else:
         show.rows([_row(child) for child in result.children], as_json=False, title=result.name)
         for child in result.children:
             for line in (*child.warnings, *child.errors):
-                show.note(f"{child.name}: {line}")
+                show.note(redact(f"{child.name}: {line}"))
         show.note(
             f"{result.outcome.state.lower()} in {result.execution_time:.2f} s; millpond runs show {result.run_id}"
         )
@@ -129,15 +145,16 @@ def _row(result: Result) -> dict[str, Any]:
 @command(app)
 def check(case: CaseName = "demo", settings: Set = None, as_json: Json = False) -> None:
     """Find all faults of a case without running it."""
-    found = workspace()
-    flow = found.flow(case, settings or [])
-    if flow.case.generates:
-        found.flow(case, section="generate_data")
+    found = workspace(case)
+    with _apart(as_json):
+        flow = found.flow(case, settings or [])
+        if flow.case.generates:
+            found.flow(case, section="generate_data")
     told = {"case": flow.case.name, "steps": len(flow.plan), "faults": 0}
     if as_json:
         show.document(told)
     else:
-        show.note(f"{flow.case.name}: no fault in {len(flow.plan)} steps")
+        show.note(f"{flow.case.name}: no fault in {len(flow.plan)} step{'s' * (len(flow.plan) != 1)}")
 
 
 @command(app)
@@ -148,14 +165,16 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Draw the steps of a case and what they wait for."""
-    drawn = workspace().plan(case, settings or [])
+    with _apart(as_json):
+        drawn = workspace(case).plan(case, settings or [])
     print(drawn.to_json() if as_json else drawn.to_mermaid() if mermaid else drawn.to_text())
 
 
 @command(app)
 def explain(case: CaseName = "demo", settings: Set = None, as_json: Json = False) -> None:
     """Say what each step would do with --resume, and why."""
-    verdicts = workspace().explain(case, settings or [])
+    with _apart(as_json):
+        verdicts = workspace(case).explain(case, settings or [])
     data = [{"step": verdict.step, "would": verdict.what, "why": verdict.why} for verdict in verdicts]
     show.rows(data, as_json=as_json)
 
@@ -227,13 +246,16 @@ def _run_row(run: RunRow) -> dict[str, Any]:
 def runs_show(run_id: RunId = "last", as_json: Json = False) -> None:
     """What a run did on which data."""
     run, steps = workspace().ran(run_id)
+    more = {"reason": run.reason, "log": run.log_file, "replayable": "kept" in run.plan}
     if as_json:
-        show.document({**_run_row(run), "reason": run.reason, "plan": run.plan, "steps": [_step(s) for s in steps]})
+        told = {"exit_code": run.exit_code, "ended_at": run.ended_at, "versions": run.versions, "plan": run.plan}
+        show.document({**_run_row(run), **more, **told, "steps": [_step(step) for step in steps]})
         return
-    show.record(
-        {**_run_row(run), "reason": run.reason, "log": run.log_file, "replayable": "kept" in run.plan}, as_json=False
-    )
-    show.rows([_step_row(step) for step in steps], as_json=False, title="steps")
+    show.record({**_run_row(run), **more}, as_json=False)
+    show.rows([_step_row(step) for step in steps], as_json=False, title="steps", spare=("code",))
+    params = [row for step in steps for row in _param_rows(step)]
+    if params:
+        show.rows(params, as_json=False, title="parameters")
     show.rows([row for step in steps for row in _data_rows(step)], as_json=False, title="data", empty="no data")
 
 
@@ -247,12 +269,26 @@ def _step(step: StepRow) -> dict[str, Any]:
         "memory": step.memory,
         "version": step.version,
         "code": step.code,
-        "params": step.params,
-        "inputs": [record.as_list() for record in step.inputs],
-        "outputs": [record.as_list() for record in step.outputs],
+        "params": {row["parameter"]: row["value"] for row in _param_rows(step)},
+        "origins": {row["parameter"]: row["from"] for row in _param_rows(step)},
+        "inputs": [_record(record) for record in step.inputs],
+        "outputs": [_record(record) for record in step.outputs],
         "warnings": step.warnings,
         "error": step.error,
     }
+
+
+def _record(record: Record) -> dict[str, Any]:
+    told = {"name": record.name, "where": record.ref, "fingerprint": record.fingerprint}
+    return {**told, "rows": record.rows, "bytes": record.bytes}
+
+
+def _param_rows(step: StepRow) -> list[dict[str, Any]]:
+    params = json.loads(step.params)
+    return [
+        {"step": step.name, "parameter": name, "value": value, "from": origin or "default"}
+        for name, (value, origin) in params.items()
+    ]
 
 
 def _step_row(step: StepRow) -> dict[str, Any]:
@@ -289,7 +325,14 @@ def _short(fingerprint: str | None) -> str | None:
 @command(runs, "diff")
 def runs_diff(one: RunId, other: RunId, as_json: Json = False) -> None:
     """What differs between two runs."""
-    show.rows(workspace().diff(one, other), as_json=as_json, empty="nothing differs")
+    found = workspace().diff(one, other)
+    if not as_json:
+        found = [{**row, "one": _brief(row["one"]), "other": _brief(row["other"])} for row in found]
+    show.rows(found, as_json=as_json, empty="nothing differs")
+
+
+def _brief(value: Any) -> Any:
+    return f"{value[:20]}..." if isinstance(value, str) and len(value) > 24 else value
 
 
 @command(runs, "prune")
@@ -335,6 +378,6 @@ def replay(run_id: RunId = "last", as_json: Json = False) -> None:
         if first is not None:
             show.note(f"the first that differs is {first.output!r} of {first.step!r}; all that it made: {done.folder}")
         else:
-            show.note("every output is what it was" if done.same else "it failed")
+            show.note("every output is what it was" if done.same else "; ".join(["it failed", *done.result.errors]))
     if not done.same:
         raise typer.Exit(done.result.exit_code or Outcome.ERROR.exit_code)

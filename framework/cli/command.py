@@ -110,12 +110,15 @@ def named_folder() -> Path | None:
     return _Asked.folder
 
 
-def workspace() -> Workspace:
-    """The workspace that the command is about, with its log on standard error."""
+def workspace(case: str | None = None) -> Workspace:
+    """The workspace that the command is about, or that a case lies in, with its log on standard error."""
     from framework.logs import console_logging
+    from framework.settings import as_settings
     from framework.workspace import Workspace
 
     console_logging(LEVELS[_Asked.level])
-    found = Workspace(_Asked.folder)
+    inside = case is not None and _Asked.folder is None and (Path(case) / "case.yaml").is_file()
+    settings = as_settings(script=Path(str(case)) / "case.yaml") if inside else None
+    found = Workspace(_Asked.folder, config=settings)
     sys.path.append(str(found.settings.workspace))  # a service's own scrapers/ and calculators/ add to ours
     return found

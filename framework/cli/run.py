@@ -124,7 +124,8 @@ def _leave() -> NoReturn:
 
 def _wait_no_longer(told: int) -> None:
     """A thread that goes on, or a call that Python cannot interrupt, is cut off, as by a crash."""
-    os.read(told, 1)
+    while os.read(told, 1)[0] not in (signal.SIGINT, signal.SIGTERM):
+        pass  # a step whose time is up is told so by a signal too
     time.sleep(GRACE)
     os._exit(CANCELLED)
 

@@ -150,7 +150,8 @@ def _filled(data: Sequence[Row], title: str, keys: Sequence[str]) -> Table:
         if key in PROSE:
             table.add_column(key, overflow="fold", min_width=min(24, max(len(plain(row[key])) for row in data)))
         else:
-            table.add_column(key, justify="right" if numeric else "left", no_wrap=True)
+            longest = max(len(_counted(key, row[key])) for row in data)
+            table.add_column(key, justify="right" if numeric else "left", no_wrap=True, min_width=longest)
     for row in data:
         table.add_row(*(literal(_counted(key, row[key])) for key in keys))
     return table

@@ -52,6 +52,8 @@ class Choice:
                     cure=known_names(name, [use.name for use in uses]),
                     resource=name,
                 )
+        if self.only and (self.first or self.last):
+            raise OptionError("--only goes without --from and --to.", cure="Take one or the other.")
         if self.only:
             chosen = {place for name in self.only for place in _places(uses, name)}
             return [use for place, use in enumerate(uses) if place in chosen]
@@ -237,7 +239,9 @@ class Loom:
             faults=faults,
         )
         sources = {step.source for step, _ in pairs}
-        versions = {source: code_version(source, self.root) for source in sources}
+        formats = [path for path, module in self.catalog.files.items() if entries_in(path, module)]
+        more = "".join(code_version(path, self.root) for path in sorted(formats))  # they load and save for the steps
+        versions = {source: code_version(source, self.root, more=more) for source in sources}
         codes = {place: versions[step.source] for place, (step, _) in enumerate(pairs)}
         origins = {place: {n: v.origin for n, v in use.params.items()} for place, use in enumerate(uses)}
         return Flow(case, plan, hub, tuple(uses), codes, origins)

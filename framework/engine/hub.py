@@ -9,13 +9,13 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from framework.engine.entries import Entry, entry_of
 from framework.engine.owning import own
-from framework.engine.records import ABSENT, Place, Record, Stamp, record_of, stamp_of
+from framework.engine.records import ABSENT, Place, Record, Stamp, record_of, rows_of, stamp_of
 from framework.errors import ConfigurationException, DataException, DatasetNotFoundError, StepError, known_names
 from framework.files import make_folder, storage_errors, sync_folder
 from framework.formats.handlers.handler import DataHandler, Handlers, load_checked, save_atomically
@@ -368,6 +368,8 @@ class DataHub:
             told = entry is None or entry.store is not None or name in self._made  # a source file: by its bytes
             value = self._data.get(name) if told else None
             known = self._recorded(name, entry, value, self._loaded_at.get(name))
+            if known.rows is None and name in self._data:
+                known = replace(known, rows=rows_of(self._data[name]))
             self._records[name] = known
         return known
 

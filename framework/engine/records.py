@@ -77,7 +77,7 @@ def record_of(name: str, ref: str, place: Place, value: Any, *, loaded_at: Stamp
         The stamp that the place had before `value` was loaded. Where a file's is another by now, its fingerprint is
         not known.
     """
-    rows = len(value) if hasattr(value, "__len__") and not isinstance(value, (str, bytes, dict)) else None
+    rows = rows_of(value)
     if isinstance(place, Path):
         return _of_path(name, ref, place, value, rows, loaded_at)
     if place is not None:
@@ -88,6 +88,11 @@ def record_of(name: str, ref: str, place: Place, value: Any, *, loaded_at: Stamp
     if isinstance(value, Path):
         return Record(name, str(value), fingerprint_of(value))
     return Record(name, ref, fingerprint_of(value), None, rows)
+
+
+def rows_of(value: Any) -> int | None:
+    """How many rows it has, if it is made of rows."""
+    return len(value) if hasattr(value, "__len__") and not isinstance(value, (str, bytes, dict)) else None
 
 
 def _of_path(name: str, ref: str, place: Path, value: Any, rows: int | None, loaded_at: Stamp | None) -> Record:

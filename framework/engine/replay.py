@@ -55,7 +55,8 @@ def keep_inputs(flow: Flow, contents: Contents, scratch: Path) -> dict[str, Any]
 
 def _read(flow: Flow) -> Iterable[tuple[str, Entry]]:
     written = set(flow.plan.written)
-    anything = any(not node.step.inputs for node in flow.plan.nodes)  # one that says nothing may read anything
+    says_nothing = any(not node.step.inputs for node in flow.plan.nodes)
+    anything = says_nothing or any(use.what.asks for use in flow.uses)  # whoever has the hub may read anything
     read = {name for node in flow.plan.nodes for name in node.step.inputs}
     for name, entry in flow.case.entries.items():
         if name not in written and (name in read or anything):

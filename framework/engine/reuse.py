@@ -12,6 +12,7 @@ from framework.engine.ledger import StepRow
 from framework.engine.plan import Node, Plan
 from framework.engine.records import Record
 from framework.engine.runner import params_text
+from framework.steps.models import hides
 
 REUSE, UNNEEDED, MAYBE, RUN = "reuse", "not needed", "may run", "run"
 
@@ -207,6 +208,8 @@ def _changed(then: str, now: str) -> str:
         one, other = before.get(name), after.get(name)
         if one is None or other is None:
             return f"its parameter {name!r} is {'new' if one is None else 'gone'}"
+        if hides(one[0]) or hides(other[0]):
+            return f"its parameter {name!r} is a secret, of which nothing is recorded"
         if json.dumps(one[0]) != json.dumps(other[0]):  # 1, 1.0 and true are three values
             return f"its parameter {name!r} was {one[0]!r} and is {other[0]!r}"
     return ""

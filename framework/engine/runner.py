@@ -29,6 +29,7 @@ from framework.logs import without_secrets
 from framework.results import Outcome, Result
 from framework.steps import Made, Step
 
+NOTHING_WAS_RUN = 20
 Told = Callable[[Result], None]
 Reuse = Callable[[int, Node], StepRow | None]
 
@@ -234,6 +235,7 @@ class _Running:
         for node in plan.nodes:
             for name in node.step.inputs:
                 self.readers[name] = self.readers.get(name, 0) + 1
+        self.makers = {name: node.step.name for node in plan.nodes for name in node.step.outputs}
         self.has_barrier = any(node.step.is_barrier for node in plan.nodes)
         self.stopped = False
         self.in_process = runner.executor == "processes"
@@ -262,6 +264,8 @@ class _Running:
             first = next((child for child in failed if child.error is not None), failed[0])
             whole.outcome, whole.exit_code, whole.error = first.outcome, first.exit_code, first.error
             whole.errors = [f"{child.name}: {'; '.join(child.errors)}" for child in failed]
+            if whole.exit_code == NOTHING_WAS_RUN:
+                whole.exit_code = Outcome.ERROR.exit_code
         else:
             whole.warnings = [f"{child.name}: {each}" for child in children for each in child.warnings]
             if any(child.outcome is Outcome.WARNING for child in children):
@@ -285,7 +289,8 @@ class _Running:
             if row is not None:
                 self._take(place, row)
                 continue
-            last = frozenset(name for name in node.step.inputs if self.readers[name] == 1 and not self.has_barrier)
+            alone = not self.has_barrier and not node.step.retries  # tried again, it must find what it found before
+            last = frozenset(name for name in node.step.inputs if alone and self.readers[name] == 1)
             self.begun.add(place)
             return place, node.step, partial(self._call, node.step, last)
         return None
@@ -308,6 +313,7 @@ class _Running:
             value = step.call(**inputs)
             made = value if isinstance(value, Made) else Made(_by_name(step, value))
             outputs = {**visit.registered, **made.outputs}
+            self._check_reads(step, visit.read)
             more = [name for name in visit.read if name not in step.inputs] if noted else []
             before += [hub.record(name) for name in more if name not in outputs and name in hub]
             done = Done(inputs=before, warnings=[*made.warnings, *self._lacking(step, outputs)])
@@ -323,6 +329,18 @@ class _Running:
         if self.in_process:
             done.made = {name: outputs[name] for name in done.names if hub.entry(name) is None}
         return done
+
+    def _check_reads(self, step: Step, read: Iterable[str]) -> None:
+        """Side by side, what another step makes may not be there yet unless the step says that it reads it."""
+        if step.is_barrier or not self.side_by_side:
+            return
+        for name in read:
+            if name not in step.inputs and name not in step.outputs and name in self.makers:
+                raise StepError(
+                    f"{step.name!r} reads {name!r}, which {self.makers[name]!r} makes, and does not say so.",
+                    cure=f"Name it under its inputs: inputs: [{name}].",
+                    resource=name,
+                )
 
     @staticmethod
     def _lacking(step: Step, outputs: Mapping[str, Any]) -> list[str]:

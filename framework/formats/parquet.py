@@ -244,10 +244,10 @@ def readable(path: Path) -> Iterator[None]:
         ) from error
 
 
-def read_notes(path: Path) -> dict[bytes, bytes] | None:
-    """The notes in the footer of a file of ours; None when another wrote it."""
-    with _footer(path) as (_, mark):
-        return None if mark is None else notes_in(mark.footer)[1]
+def read_notes(path: Path) -> dict[bytes, bytes]:
+    """The notes in a footer; another who wrote our table anew carries them along."""
+    with _footer(path) as (source, mark):
+        return pq.read_metadata(source).metadata or {} if mark is None else notes_in(mark.footer)[1]
 
 
 def read_footer(path: Path) -> tuple[Any, FrameSchema]:

@@ -63,6 +63,7 @@ class ClassPlugin:
 
     kind: type[BasePlugin]
 
+    asks: ClassVar[bool] = True  # the hub, for what it does not declare
     sources: ClassVar[Mapping[str, DataSource]] = {}
     sinks: ClassVar[Mapping[str, DataSink]] = {}
 

@@ -13,15 +13,15 @@ Import = tuple[int, tuple[str, ...], bool]  # how many dots, the name, whether i
 _seen: dict[str, tuple[tuple[int, int], str, tuple[Import, ...]]] = {}  # path: stamp, hash, what it imports
 
 
-def code_version(path: Path | None, root: Path) -> str:
-    """The hash of a file and of the files under `root` that it imports, at any depth; empty for no file.
+def code_version(path: Path | None, root: Path, *, more: str = "") -> str:
+    """The hash of a file and of the files under `root` that it imports, at any depth; `more` for no file.
 
     A change of any function in them is a change of the code: that is more than need be, and never less. What is
     imported by a name that is made while the program runs is not seen. Where a file cannot be read, the answer is
     never the same twice, so that nothing is taken for unchanged.
     """
     if path is None:
-        return ""
+        return more
     home = os.path.realpath(root)
     todo, done = [os.path.realpath(path)], {}
     while todo:
@@ -35,7 +35,7 @@ def code_version(path: Path | None, root: Path) -> str:
         todo += _packages_of(file, home)
         for dots, parts, whole in imports:
             todo += _files_of(file, dots, parts, home, whole=whole)
-    every = hashlib.sha256()
+    every = hashlib.sha256(more.encode())
     for name, file in sorted((_name(file, home), file) for file in done):
         every.update(f"{name}\0{done[file]}\0".encode(errors="surrogateescape"))
     return every.hexdigest()[:16]

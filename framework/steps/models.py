@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from inspect import signature
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 Unfit = list[tuple[str, str]]
 HIDDEN = "***"
-SECRET = ("password", "passwd", "secret", "token", "api_key", "apikey")
+SECRET = re.compile(r"(^|_)(password|passwd|pwd|secret|token|api_?key)($|_)", re.IGNORECASE)
 _MOST = 256  # models whose counterpart without data is remembered
 
 
@@ -142,9 +143,9 @@ def _kinds(model: Any) -> Mapping[str, Any]:
 
 
 def _masked(name: str, value: Any, kind: Any) -> Any:
-    if value is None or isinstance(value, bool):
+    if value is None or value == "" or isinstance(value, bool):
         return value
-    if _is_secret(kind) or hasattr(value, "get_secret_value") or any(word in name.lower() for word in SECRET):
+    if _is_secret(kind) or hasattr(value, "get_secret_value") or SECRET.search(name):
         for text in _texts(value):
             register_secret(text)
         return HIDDEN

@@ -97,6 +97,11 @@ class Plugin:
         return markers(self.model, DataSink) if self.model else {}
 
     @property
+    def asks(self) -> bool:
+        """Whether it may ask the hub for what it does not declare."""
+        return bool({"data_hub", "hub", "context"} & {*_services(self).values()})
+
+    @property
     def path(self) -> Path | None:
         """The file that it is written in."""
         return _path(self.function)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -186,7 +187,7 @@ class Store(Reading, Keeping, IDataSaver):
     @contextmanager
     def locked(self, name: str) -> Iterator[None]:
         """Hold the writer's lock of a dataset; who holds it already goes on."""
-        held: set[str] = self._holding.__dict__.setdefault("names", set())
+        held: set[str] = self._holding.__dict__.setdefault(f"names of {os.getpid()}", set())  # a fork holds nothing
         if name in held:
             yield
             return

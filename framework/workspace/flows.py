@@ -386,18 +386,20 @@ class Flows(Keeping):
         from framework.engine.runner import Runner
 
         row, then = self.ran(run_id)
+        if row.replay_of:  # a replay is of what it replayed
+            row, then = self.ran(row.replay_of)
         folder = self.settings.own_folder / "replays" / f"{row.run_id}_{uuid.uuid4().hex[:6]}"
         keep = False
         try:
             flow = again(self.loom, row, self.contents, folder)
             mine = self._run_row("replay", flow, how, replay_of=row.run_id)
-            mine.key = f"replay of {row.run_id}"
+            mine.run_id, mine.key = f"replay_{uuid.uuid4().hex[:8]}", f"replay of {row.run_id}"
             with self._on_record(mine) as writer:
                 runner = Runner(self._log, on_start=how.on_start, on_done=how.on_done)
                 result = runner.run(flow.plan, flow.hub, writer=writer, codes=flow.codes, origins=flow.origins)
                 _finish(mine, result)
             codes = {node.step.name: flow.codes[place] for place, node in enumerate(flow.plan.nodes)}
-            changed = [step.name for step in then if step.code != codes.get(step.name)]
+            changed = [step.name for step in then if step.code and step.code != codes.get(step.name)]
             outputs = compared(then, self.ran(mine.run_id)[1])
             keep = not (result and all(each.same for each in outputs))
             return Replayed(mine.run_id, result, outputs, changed, folder if keep else None)

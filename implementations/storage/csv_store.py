@@ -325,7 +325,10 @@ class CsvStore(PartsFolder):
             if other != current:
                 self._remove(other)
         super()._delete(name)
-        remove_record(self._record(current))
+        try:
+            remove_record(self._record(current))
+        except OSError as error:  # the data is gone, and the record of a file that is not there describes nothing
+            self.logger.warning("%s:%s is deleted, but not its record: %s", self.name, name, error.strerror)
 
     def _copy(self, path: Path, copy: Path) -> None:
         with opened(path, self._record(path)) as (file, record):

@@ -80,7 +80,7 @@ class Held:
         with suppress(psycopg.Error):
             if self.connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
                 server = self.connection.pgconn
-                server.send_query(f"SELECT pg_advisory_unlock({self._key})".encode())
+                server.send_query(f"SET LOCAL statement_timeout = 0; SELECT pg_advisory_unlock({self._key})".encode())
                 server.flush()
                 self._sessions.give(self.connection)  # whoever takes it next waits for the answer
                 return

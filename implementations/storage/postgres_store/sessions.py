@@ -10,12 +10,13 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from psycopg import generators
-from psycopg.pq import TransactionStatus
+from psycopg.pq import ExecStatus, TransactionStatus
 
 from .failures import DRIVERS
 
 MOST_IDLE = 4
 ACTIVE = TransactionStatus.ACTIVE
+DONE = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 PARENTS: list[list[Any]] = []  # never closed in a child: it would end the parent's sessions
 
 
@@ -55,14 +56,15 @@ class Sessions:
 
     def idle(self) -> Any:
         """One of the idle, unchecked; None when there is none."""
-        with self._lock:
-            if self._pid != os.getpid():
-                PARENTS.append(self._idle)
-                self._idle, self._pid = [], os.getpid()
-                weakref.finalize(self, _close_all, self._idle, self._pid)
-            connection = self._idle.pop() if self._idle else None
-        _hear(connection)
-        return connection
+        while True:
+            with self._lock:
+                if self._pid != os.getpid():
+                    PARENTS.append(self._idle)
+                    self._idle, self._pid = [], os.getpid()
+                    weakref.finalize(self, _close_all, self._idle, self._pid)
+                connection = self._idle.pop() if self._idle else None
+            if connection is None or _heard(connection):
+                return connection
 
     def new(self) -> Any:
         """One that was not there before."""
@@ -93,12 +95,19 @@ def _close_all(idle: list[Any], pid: int) -> None:
         discard(idle.pop())
 
 
-def _hear(connection: Any) -> None:
-    """Take the answer that nobody waited for; a lost connection shows with its next use."""
+def _heard(connection: Any) -> bool:
+    """Whether what was sent last, whose answer nobody waited for, was done; if not, the connection is closed."""
     server = getattr(connection, "pgconn", None)  # ADBC's have none
-    if server is not None and server.transaction_status == ACTIVE:
+    if server is None or server.transaction_status != ACTIVE:
+        return True
+    done = False
+    try:
         with suppress(*DRIVERS):
-            connection.wait(generators.execute(server))
+            done = all(answer.status in DONE for answer in connection.wait(generators.execute(server)))
+    finally:
+        if not done:
+            discard(connection)
+    return done
 
 
 def _alive(connection: Any) -> bool:
