@@ -78,7 +78,13 @@ def measured(section: str, row: Row, case: Case, place: Place) -> dict[str, Any]
     told = json.dumps({**asdict(place), "folder": str(place.folder)})
     try:
         done = subprocess.run(
-            script, input=told, capture_output=True, text=True, timeout=LONGEST, env=environment(place, case)
+            script,
+            input=told,
+            capture_output=True,
+            text=True,
+            timeout=LONGEST,
+            env=environment(place, case),
+            start_new_session=True,
         )
     except subprocess.TimeoutExpired:
         return {"error": f"took more than {LONGEST} s"}

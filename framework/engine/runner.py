@@ -264,7 +264,7 @@ class _Running:
             first = next((child for child in failed if child.error is not None), failed[0])
             whole.outcome, whole.exit_code, whole.error = first.outcome, first.exit_code, first.error
             whole.errors = [f"{child.name}: {'; '.join(child.errors)}" for child in failed]
-            if whole.exit_code == NOTHING_WAS_RUN:
+            if whole.exit_code == NOTHING_WAS_RUN and any(children):
                 whole.exit_code = Outcome.ERROR.exit_code
         else:
             whole.warnings = [f"{child.name}: {each}" for child in children for each in child.warnings]
