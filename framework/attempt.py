@@ -1,4 +1,4 @@
-"""Try one call, or several side by side, and answer with what became of each.
+"""Try one call, or several, and answer with what became of each.
 
 The only broad `except` of the project stands here, so that "try all, then report" is written once.
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -38,40 +36,18 @@ def attempt(name: str, call: Callable[[], T]) -> Attempt[T]:
     return Attempt(name, value, None, time.perf_counter() - started)
 
 
-def attempt_all(
-    calls: Iterable[tuple[str, Callable[[], T]]],
-    *,
-    workers: int = 1,
-    on_done: Callable[[int, Attempt[T]], None] | None = None,
-) -> list[Attempt[T]]:
-    """Try every call, `workers` of them side by side, and answer in the order given.
+def attempt_all(calls: Iterable[tuple[str, Callable[[], T]]]) -> list[Attempt[T]]:
+    """Try every call, given with its name, one after the other; a failure stops none."""
+    return [attempt(name, call) for name, call in calls]
 
-    Parameters
-    ----------
-    calls : iterable of (name, callable)
-    workers : int
-        Threads; 1 runs them one after the other in this thread.
-    on_done : callable, optional
-        Told of each as it ends, with its place in `calls`, in this thread.
-    """
-    pairs = list(calls)
-    tell = on_done or (lambda place, done: None)
-    answers: list[Attempt[T] | None] = [None] * len(pairs)
-    if workers <= 1 or len(pairs) <= 1:
-        for place, (name, call) in enumerate(pairs):
-            done = attempt(name, call)
-            answers[place] = done
-            tell(place, done)
-    else:
-        pool = ThreadPoolExecutor(max_workers=min(workers, len(pairs)), thread_name_prefix="millpond")
-        places = {
-            pool.submit(copy_context().run, attempt, name, call): place for place, (name, call) in enumerate(pairs)
-        }
-        try:
-            for future in as_completed(places):
-                place = places[future]
-                done = answers[place] = future.result()
-                tell(place, done)
-        finally:  # Ctrl-C: what has not begun does not begin, and what has is not waited for
-            pool.shutdown(wait=False, cancel_futures=True)
-    return [answer for answer in answers if answer is not None]
+
+def errors_only(
+    call: Callable[[], T], passing: tuple[type[BaseException], ...], error: Callable[[str], Exception]
+) -> T:
+    """Call it; what it raises that is neither an error nor one of `passing` becomes one, made of its words."""
+    try:
+        return call()
+    except BaseException as odd:
+        if isinstance(odd, (Exception, *passing)):
+            raise
+        raise error(f"{type(odd).__name__}: {odd}") from odd

@@ -17,7 +17,25 @@ if TYPE_CHECKING:
 CHUNK = 1 << 20  # bytes that are read, and summed up, at a time
 
 
-class HashingWriter:
+class Sink:
+    """What Arrow asks of a file that it only writes to."""
+
+    closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+    def writable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return False
+
+    def seekable(self) -> bool:
+        return False
+
+
+class HashingWriter(Sink):
     """A binary sink that counts and sums up what passes, so that what lies on the disk can be held against it.
 
     Large blocks are summed up by a thread of its own while the next is made. Without `digest` there is no `sha256`.
@@ -30,7 +48,6 @@ class HashingWriter:
         self._crc = self._filled = self.size = 0
         self._worker: ThreadPoolExecutor | None = None
         self._summing: Future[None] | None = None
-        self.closed = False
 
     def write(self, data: Any) -> int:
         view = memoryview(data if isinstance(data, bytes) else bytes(data))  # which nobody changes meanwhile
@@ -90,18 +107,6 @@ class HashingWriter:
 
     def flush(self) -> None:
         self._sink.flush()
-
-    def close(self) -> None:
-        self.closed = True
-
-    def writable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return False
-
-    def seekable(self) -> bool:
-        return False
 
 
 def _one_thread() -> ThreadPoolExecutor:

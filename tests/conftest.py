@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -39,6 +40,18 @@ def _embedded(stack: ExitStack) -> str:
     server = EmbeddedPostgres(Path(folder) / "postgres")
     stack.callback(server.stop)
     return str(server.url())
+
+
+@pytest.fixture
+def modules_as_before(tmp_path: Path) -> Iterator[None]:
+    """What a test imports from a workspace of its own is gone after it."""
+    path = list(sys.path)
+    yield
+    sys.path[:] = path
+    here = {n for n, module in sys.modules.items() if str(getattr(module, "__file__", "")).startswith(str(tmp_path))}
+    tops = {name.split(".")[0] for name in here} | {"modules", "plugins"}
+    for name in [name for name in sys.modules if name.split(".")[0] in tops]:
+        del sys.modules[name]
 
 
 @pytest.fixture(scope="session")

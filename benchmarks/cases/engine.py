@@ -233,47 +233,21 @@ def _row(shape: str, title: str) -> Row:
     )
 
 
+def _alone(name: str, title: str, prepare: Callable[[Place], Call], steps: int, most: int) -> Row:
+    """A row of ours by itself, held against so many microseconds a step."""
+    goal = Goal(most * 1e-6 * steps, (), f"<= {most} us a step")
+    return Row(name, title, (Case(OURS, OURS, prepare, calls=3),), (goal,), size=lambda rows: steps, rounds=3)
+
+
+CHAIN, FAN = partial(_ours, "chain"), partial(_ours, "fan")
 ROWS = (
     _row("chain", "1,000 no-op steps in a chain"),
     _row("fan", "1,000 no-op steps of one input"),
-    Row(
-        "engine_recorded_chain",
-        "the chain, every step recorded",
-        (Case(OURS, OURS, partial(_ours, "chain", recorded=True), calls=3),),
-        (Goal(100e-6 * STEPS, (), "<= 100 us a step"),),
-        size=lambda rows: STEPS,
-        rounds=3,
+    _alone("engine_recorded_chain", "the chain, every step recorded", partial(CHAIN, recorded=True), STEPS, 100),
+    _alone("engine_recorded_fan", "the fan, every step recorded", partial(FAN, recorded=True), STEPS, 100),
+    _alone("engine_many", "10,000 no-op steps in a chain", partial(CHAIN, recorded=False, steps=MANY), MANY, 25),
+    _alone(
+        "engine_many_recorded", "10,000 steps, every one recorded", partial(CHAIN, recorded=True, steps=MANY), MANY, 100
     ),
-    Row(
-        "engine_recorded_fan",
-        "the fan, every step recorded",
-        (Case(OURS, OURS, partial(_ours, "fan", recorded=True), calls=3),),
-        (Goal(100e-6 * STEPS, (), "<= 100 us a step"),),
-        size=lambda rows: STEPS,
-        rounds=3,
-    ),
-    Row(
-        "engine_many",
-        "10,000 no-op steps in a chain",
-        (Case(OURS, OURS, partial(_ours, "chain", recorded=False, steps=MANY), calls=3),),
-        (Goal(25e-6 * MANY, (), "<= 25 us a step"),),
-        size=lambda rows: MANY,
-        rounds=3,
-    ),
-    Row(
-        "engine_many_recorded",
-        "10,000 steps, every one recorded",
-        (Case(OURS, OURS, partial(_ours, "chain", recorded=True, steps=MANY), calls=3),),
-        (Goal(100e-6 * MANY, (), "<= 100 us a step"),),
-        size=lambda rows: MANY,
-        rounds=3,
-    ),
-    Row(
-        "engine_resume",
-        "1,000 steps with files, nothing changed",
-        (Case(OURS, OURS, _resumed),),
-        (Goal(50e-6 * STEPS, (), "<= 50 us a step"),),
-        size=lambda rows: STEPS,
-        rounds=3,
-    ),
+    _alone("engine_resume", "1,000 steps with files, nothing changed", _resumed, STEPS, 50),
 )

@@ -374,3 +374,10 @@ def _record_differences(what: str, one: StepRow, other: StepRow) -> Iterator[dic
         if (mine and mine.fingerprint) != (theirs and theirs.fingerprint) or None in (mine, theirs):
             shown = f"{what[:-1]} {name}"
             yield {"what": shown, "one": mine and mine.fingerprint, "other": theirs and theirs.fingerprint}
+
+
+def params_text(params: Mapping[str, Any], origins: Mapping[str, str]) -> str:
+    """Parameters as they are recorded: each with its value, without secrets, and where it was said."""
+    if not params:
+        return "{}"
+    return json.dumps({name: [without_secrets(value), origins.get(name, "")] for name, value in params.items()})

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from framework.engine.hub import DataHub
-from framework.engine.ledger import StepRow
+from framework.engine.ledger import StepRow, params_text
 from framework.engine.plan import Node, Plan
 from framework.engine.records import Record
-from framework.engine.runner import params_text
 from framework.steps.models import hides
 
 REUSE, UNNEEDED, MAYBE, RUN = "reuse", "not needed", "may run", "run"

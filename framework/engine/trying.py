@@ -13,7 +13,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any, TypeVar
 
-from framework.attempt import Attempt, attempt
+from framework.attempt import Attempt, attempt, errors_only
 from framework.errors import StepError, StepTimeoutError
 from framework.results import Outcome, exit_code_of
 
@@ -79,18 +79,19 @@ def heeded(name: str, work: Callable[[], T]) -> T:
     StepError
         It called `sys.exit`, or raised what is no Exception.
     """
-    try:
-        return work()
-    except (Exception, KeyboardInterrupt, Stopped):
-        raise
-    except SystemExit as ended:
-        if ended.code == Outcome.CANCELLED.exit_code:  # a signal's
-            raise
-        raise StepError(
-            f"{name!r} called sys.exit({ended.code!r}).", cure="Let it raise an error.", resource=name
-        ) from ended
-    except BaseException as error:
-        raise StepError(f"{name!r} raised {type(error).__name__}: {error}", resource=name) from error
+
+    def ended_by_itself() -> T:
+        try:
+            return work()
+        except SystemExit as ended:
+            if ended.code == Outcome.CANCELLED.exit_code:  # a signal's
+                raise
+            raise StepError(
+                f"{name!r} called sys.exit({ended.code!r}).", cure="Let it raise an error.", resource=name
+            ) from ended
+
+    passing = (KeyboardInterrupt, SystemExit, Stopped)
+    return errors_only(ended_by_itself, passing, lambda words: StepError(f"{name!r} raised {words}", resource=name))
 
 
 # --------------------------------------------------------------------------- stopping

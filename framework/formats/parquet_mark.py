@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from framework.checksums import CHUNK, HashingWriter
+from framework.checksums import CHUNK, HashingWriter, Sink
 from framework.errors import IntegrityError
 
 MAGIC = b"MILLPOND"
@@ -25,7 +25,7 @@ FIRST_READ = 1 << 15  # bytes at the end of the file, in which most footers are
 WORTH_THREADS = 8  # blocks
 
 
-class MarkingSink:
+class MarkingSink(Sink):
     """The sink for a Parquet writer, which puts the mark before the footer.
 
     Attributes
@@ -73,18 +73,6 @@ class MarkingSink:
 
     def flush(self) -> None:
         """What is held is written in large blocks."""
-
-    def close(self) -> None:
-        self.closed = True
-
-    def writable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return False
-
-    def seekable(self) -> bool:
-        return False
 
 
 def _mark(table: bytes, footer: bytes) -> bytes:

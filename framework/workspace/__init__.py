@@ -16,7 +16,7 @@ from framework.store import Store
 from framework.workspace.conditions import conditions_in
 from framework.workspace.copying import Copied, Way, copy_one
 from framework.workspace.files import File
-from framework.workspace.flows import Flows
+from framework.workspace.history import History
 from framework.workspace.places import Place
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Told = Callable[[Result], None]
 
 
-class Workspace(Flows):
+class Workspace(History):
     """A folder with `millpond.yaml`; without one, the current folder. Relative paths start there.
 
     Parameters

@@ -1,46 +1,41 @@
-"""Attempts: all are tried, in order or side by side, and nothing is swallowed that should not be."""
+"""Attempts: all are tried, and nothing is swallowed that should not be."""
 
 from __future__ import annotations
 
-import threading
-from contextvars import ContextVar
+from collections.abc import Callable
 
 import pytest
 
-from framework.attempt import attempt, attempt_all
+from framework.attempt import attempt, attempt_all, errors_only
 
 
 def fails() -> int:
     raise ValueError("no")
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_all_are_tried_and_answered_in_the_order_given(workers: int) -> None:
+def test_all_are_tried_and_answered_in_the_order_given() -> None:
     """A failure stops none, and does not move the others."""
-    told: list[int] = []
-    done = attempt_all(
-        [("a", lambda: 1), ("b", fails), ("b", lambda: 3)],
-        workers=workers,
-        on_done=lambda place, done: told.append(place),
-    )
+    done = attempt_all([("a", lambda: 1), ("b", fails), ("b", lambda: 3)])
     assert [(one.name, one.value, bool(one)) for one in done] == [("a", 1, True), ("b", None, False), ("b", 3, True)]
     assert isinstance(done[1].error, ValueError)
-    assert sorted(told) == [0, 1, 2]
 
 
-def test_side_by_side_is_side_by_side() -> None:
-    """Two calls that wait for each other both end."""
-    meeting = threading.Barrier(2, timeout=10)
-    done = attempt_all([("a", meeting.wait), ("b", meeting.wait)], workers=2)
-    assert all(done)
+def test_what_is_no_error_becomes_one() -> None:
+    """An odd end of a call is told in its words; errors, and what may pass, pass as they are."""
 
+    def raises(odd: BaseException) -> Callable[[], None]:
+        def call() -> None:
+            raise odd
 
-def test_threads_see_the_callers_context() -> None:
-    """What a run has set holds in its threads."""
-    run: ContextVar[str] = ContextVar("run", default="none")
-    run.set("r1")
-    done = attempt_all([("a", run.get), ("b", run.get)], workers=2)
-    assert [one.value for one in done] == ["r1", "r1"]
+        return call
+
+    with pytest.raises(RuntimeError, match="GeneratorExit: gone"):
+        errors_only(raises(GeneratorExit("gone")), (KeyboardInterrupt,), RuntimeError)
+    with pytest.raises(KeyboardInterrupt):
+        errors_only(raises(KeyboardInterrupt()), (KeyboardInterrupt,), RuntimeError)
+    with pytest.raises(ValueError, match="no"):
+        errors_only(fails, (), RuntimeError)
+    assert errors_only(lambda: 1, (), RuntimeError) == 1
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from framework import CaseError, ConfigurationException
 from framework.engine.flow import Loom
 
+pytestmark = pytest.mark.usefixtures("modules_as_before")
 STEPS = """
 from typing import Annotated
 from pydantic import BaseModel, Field
@@ -45,15 +45,6 @@ class Kind(BasePlugin):
 """
 DATA = "io_mapping:\n  numbers: numbers.json\n  total: total.json\n"
 Root = Callable[..., Path]
-
-
-@pytest.fixture(autouse=True)
-def _modules_as_before() -> Iterator[None]:
-    path = list(sys.path)
-    yield
-    sys.path[:] = path
-    for name in [name for name in sys.modules if name.split(".")[0] == "modules"]:
-        del sys.modules[name]
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from framework.engine.flow import HIDDEN, Flow, Loom
 
 Make = Callable[..., Path]
 
+pytestmark = pytest.mark.usefixtures("modules_as_before")
 STEPS = """
     from typing import Annotated, Any, Optional
     from pydantic import BaseModel, Field, SecretStr
@@ -54,18 +55,6 @@ STEPS = """
             for name in self.config["outputs"]:
                 data_hub.register(name, {"count": len(data_hub.get(self.config["inputs"][0])), **self.config})
 """
-
-
-@pytest.fixture(autouse=True)
-def _modules_as_before(tmp_path: Path) -> Iterator[None]:
-    """What a test imports from its workspace is gone after it."""
-    path = list(sys.path)
-    yield
-    sys.path[:] = path
-    here = {n for n, module in sys.modules.items() if str(getattr(module, "__file__", "")).startswith(str(tmp_path))}
-    tops = {name.split(".")[0] for name in here} | {"modules", "plugins"}
-    for name in [name for name in sys.modules if name.split(".")[0] in tops]:
-        del sys.modules[name]
 
 
 @pytest.fixture

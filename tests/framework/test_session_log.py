@@ -158,4 +158,4 @@ def test_a_disk_that_is_full_does_not_end_what_is_logged(tmp_path: Path, capsys:
     (tmp_path / f"x_20260304_050607_{os.getpid()}.log").symlink_to("/dev/full")
     with time_machine.travel("2026-03-04 05:06:07", tick=False), session_log(tmp_path, "x"):
         LOG.info("cannot be written")
-    capsys.readouterr()
+    assert "No space left" in capsys.readouterr().err

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,23 +18,12 @@ from framework.steps.discovery import Catalog
 from framework.steps.plugin import Plugin
 
 Write = Callable[[str, str], Path]
+pytestmark = pytest.mark.usefixtures("modules_as_before")
 STEP = "from framework import plugin\n\n@plugin(name={name!r})\ndef {function}():\n    return {value!r}\n"
 
 
 def step(name: str, value: object = 1, function: str = "work") -> str:
     return STEP.format(name=name, value=value, function=function)
-
-
-@pytest.fixture(autouse=True)
-def _modules_as_before(tmp_path: Path) -> Iterator[None]:
-    """What a test imports from its workspace is gone after it."""
-    path = list(sys.path)
-    yield
-    sys.path[:] = path
-    here = {n for n, module in sys.modules.items() if str(getattr(module, "__file__", "")).startswith(str(tmp_path))}
-    tops = {name.split(".")[0] for name in here} | {"modules", "plugins"}
-    for name in [name for name in sys.modules if name.split(".")[0] in tops]:
-        del sys.modules[name]
 
 
 @pytest.fixture
