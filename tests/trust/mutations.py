@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 COPIED = ("framework", "implementations", "scrapers", "calculators", "config.py", "pyproject.toml", "tests")
 FILES, FOLDER = "framework/files.py", "framework/folder.py"
 SIDECAR, PLACES = "framework/sidecar.py", "framework/vault/places.py"
-POSTGRES = "implementations/storage/postgres_store/__init__.py"
+MARK = "framework/formats/parquet_mark.py"
 POWER = ("test_power_loss.py", "power_may and not full")
 KILLS, CALLS = "test_kills.py", "test_syscalls.py"
 CROWD, DISK, BITS = "test_neighbours.py", "test_full_disk.py", "test_bits.py"
@@ -156,12 +156,20 @@ MUTATIONS = [
         "changes_no_frame and csv",
     ),
     Mutation(
-        "the checksums of a Parquet file's pages",
-        "framework/formats/parquet.py",
-        "page_checksum_verification=True",
-        "page_checksum_verification=False",
+        "the checksums of a Parquet file's blocks",
+        MARK,
+        " or zlib.crc32(block) != self.blocks[number]:",
+        ":",
         BITS,
         "changes_no_frame and parquet",
+    ),
+    Mutation(
+        "the checksum of a Parquet file's footer",
+        MARK,
+        "whole = zlib.crc32(footer, zlib.crc32(table + fixed[:4])) == crc",
+        "whole = True",
+        BITS,
+        "of_a_footer",
     ),
     Mutation(
         "the checksums of a backup's files",
@@ -174,8 +182,8 @@ MUTATIONS = [
     Mutation(
         "the sync of a backup's bytes",
         FOLDER,
-        "        os.fsync(sink.fileno())\n",
-        "",
+        "    with replacing(target, digest=False) as sink:\n        copy_into(sink, source)\n",
+        '    with open(target, "wb") as sink:\n        copy_into(sink, source)\n',
         *POWER,
     ),
     Mutation(
@@ -209,12 +217,12 @@ MUTATIONS = [
         *POWER,
     ),
     Mutation(
-        "the transaction around a save in PostgreSQL",
-        "implementations/storage/postgres_store/table.py",
-        'self.look(first="BEGIN; ")',
-        "self.look()",
+        "the one transaction of a save in PostgreSQL: the old rows go in one of their own",
+        "implementations/storage/postgres_store/replacing.py",
+        '    place.run("TRUNCATE {}", place.target)\n',
+        '    place.run("TRUNCATE {}; COMMIT; BEGIN", place.target)\n',
         KILLS,
-        "postgres and not many",
+        "many_killed and postgres",
     ),
     Mutation(
         "the lock of a dataset in PostgreSQL",
@@ -277,6 +285,11 @@ def first_words(output: str) -> str:
     return text[:140]
 
 
+def last_words(done: subprocess.CompletedProcess[str]) -> str:
+    """How an experiment ended that did not fail: it passed, was skipped, or did not run at all."""
+    return ((done.stdout.strip() or done.stderr.strip()).splitlines() or ["nothing"])[-1][:140]
+
+
 @cache
 def sound(test: str, pick: str) -> bool:
     """Whether the experiment passes on a copy from which nothing was taken."""
@@ -294,12 +307,14 @@ def tried(mutation: Mutation) -> dict[str, str | int]:
         copied(copy)
         path = copy / mutation.file
         text = path.read_text(encoding="utf-8")
-        if text.count(mutation.old) < 1:
-            raise SystemExit(f"{mutation.what}: its text is no longer in {mutation.file}")
+        if mutation.old not in text:
+            return _line(mutation, "nothing", f"its text is no longer in {mutation.file}")
         path.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
         done = ran(copy, mutation.test, mutation.pick)
     caught = done.returncode == 1 and "\nFAILED " in done.stdout
-    return _line(mutation, f"`{mutation.test}`" if caught else "nothing", first_words(done.stdout))
+    if not caught:
+        return _line(mutation, "nothing", f"{mutation.test} -k '{mutation.pick}' ends with: {last_words(done)}")
+    return _line(mutation, f"`{mutation.test}`", first_words(done.stdout))
 
 
 def _line(mutation: Mutation, caught: str, words: str) -> dict[str, str | int]:

@@ -53,6 +53,7 @@ PROMISES = {
         "nothing if it had happened, and adds the rows if not."
     ),
     "a bit flipped in the data": "One bit of a data file is flipped, its times left: the same frame or an error.",
+    "a bit flipped in a footer": "The same of a Parquet file's footer alone, in which the labels and types stand.",
     "a bit flipped in a backup": "One bit of a backup is flipped: neither verified nor restored.",
 }
 

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 
-import pandas as pd
 import pytest
 from harness.crowd import hold, save, torn_log, wait, watch, work
 from harness.nursery import Nursery
 from harness.scenes import make, stamped
 from harness.tally import Tally
 
+from framework.errors import BaseFrameworkException
 from framework.testing.elsewhere import Recipe
 
 KINDS = ["csv", "parquet", "temp", "postgres", "arctic"]
@@ -41,17 +41,25 @@ def crowd(nursery: Nursery, recipe: Recipe, tally: Tally, processes: int, saves:
         reads, wrong = watcher.told()
     for fault in wrong:
         tally.wrong("torn", f"a reader saw {fault}")
+    for refusal in (refusal for *_, refusals in told for refusal in refusals):
+        tally.wrong("stuck", f"refused with another word than LockedError, {refusal}")
     tally.trials = share * processes
-    tally.notes |= {"processes": processes, "reads": reads, "conflicts": sum(conflicts for _, conflicts in told)}
-    _held_against(store, tally, {who: acknowledged for who, (acknowledged, _) in enumerate(told, start=1)})
+    tally.notes |= {"processes": processes, "reads": reads, "conflicts": sum(conflicts for _, conflicts, _ in told)}
+    _held_against(store, tally, {who: acknowledged for who, (acknowledged, *_) in enumerate(told, start=1)})
     store.close()
     tally.close()
 
 
 def _held_against(store: object, tally: Tally, acknowledged: dict[int, dict[str, list[int]]]) -> None:
-    log: pd.DataFrame = store.get_data("log")  # type: ignore[attr-defined]
-    assert torn_log(log) is None
-    counter = store.get_data("counter").set_index("who")["number"]  # type: ignore[attr-defined]
+    try:
+        log, counts, whole = (store.get_data(name) for name in ("log", "counter", "whole"))  # type: ignore[attr-defined]
+    except BaseFrameworkException as error:
+        tally.wrong("torn", f"what the crowd left cannot be read: {type(error).__name__}: {error}")
+        return
+    fault = torn_log(log)
+    if fault:
+        tally.wrong("torn", f"log: {fault}")
+    counter = counts.set_index("who")["number"]
     for who, saved in acknowledged.items():
         stored = list(log.loc[log["who"] == who, "number"])
         for number in set(saved["append"]) - set(stored):
@@ -60,8 +68,8 @@ def _held_against(store: object, tally: Tally, acknowledged: dict[int, dict[str,
             tally.wrong("duplicated", f"appends of {who}: {len(stored)} rows, {len(saved['append'])} acknowledged")
         if saved["upsert"] and counter.get(who) != saved["upsert"][-1]:
             tally.wrong("lost", f"upsert {saved['upsert'][-1]} of {who}: there is {counter.get(who)}")
-    whole = store.get_data("whole")  # type: ignore[attr-defined]
-    assert whole.equals(stamped(int(whole["value"].iloc[0]), len(whole)))
+    if not whole.equals(stamped(int(whole["value"].iloc[0]), len(whole))):
+        tally.wrong("torn", f"whole: {len(whole)} rows of {sorted(set(whole['value']))[:5]}")
 
 
 SHARE = {"csv": 600, "parquet": 600, "temp": 200, "postgres": 300, "arctic": 300}
@@ -101,12 +109,13 @@ def freed(nursery: Nursery, recipe: Recipe, tally: Tally, kills: int) -> None:
             assert holder.told() == "held"
             waiter = stack.enter_context(nursery.child(wait, recipe))
             assert waiter.told() == "waiting"
-            time.sleep(0.005)
-            assert not waiter.pipe.poll(0), "two held one lock"
+            time.sleep(0.02)
             began = time.monotonic()
             holder.kill()
             waits.append(waiter.told(20) - began)
         tally.trials += 1
+        if waits[-1] < 0:
+            tally.wrong("duplicated", f"two held one lock, for {-waits[-1]:.3f} s")
         if waits[-1] >= 1:
             tally.wrong("stuck", f"the lock of a dead holder was free after {waits[-1]:.1f} s")
     tally.notes["longest wait, s"] = round(max(waits), 3)

@@ -7,27 +7,32 @@ from typing import Any
 
 import pandas as pd
 
-from framework.errors import LockedError
+from framework.errors import BaseFrameworkException, LockedError
 from framework.testing.elsewhere import Recipe
 from harness.scenes import make, stamped
 
 
 def work(pipe: Any, recipe: Recipe, who: int, times: int, modes: tuple[str, ...]) -> None:
-    """Save in turn by these modes; tell which saves were acknowledged, and how many found the dataset locked."""
+    """Save in turn by these modes.
+
+    Tell which saves were acknowledged, how many found the dataset locked, and what else was said of the others.
+    """
     store = make(recipe)
     pipe.send("ready")
     pipe.recv()
     acknowledged: dict[str, list[int]] = {mode: [] for mode in modes}
-    conflicts = 0
+    conflicts, refusals = 0, list[str]()
     for number in range(times):
         mode = modes[(number + who) % len(modes)]
         try:
             save(store, mode, who, number)
         except LockedError:
             conflicts += 1
+        except BaseFrameworkException as error:
+            refusals.append(f"{mode} {number} of {who}: {type(error).__name__}: {error}")
         else:
             acknowledged[mode].append(number)
-    pipe.send((acknowledged, conflicts))
+    pipe.send((acknowledged, conflicts, refusals))
 
 
 def save(store: Any, mode: str, who: int, number: int) -> None:
@@ -48,11 +53,14 @@ def watch(pipe: Any, recipe: Recipe) -> None:
     pipe.send("ready")
     reads, wrong, seen = 0, [], 0
     while not pipe.poll(0):
-        whole = store.get_data("whole")
+        try:
+            whole, log = store.get_data("whole"), store.get_data("log")
+        except BaseFrameworkException as error:
+            wrong.append(f"{type(error).__name__}: {error}")
+            continue
         value = int(whole["value"].iloc[0])
         if not whole.equals(stamped(value, len(whole))) or len(whole) != 20 + value % 1_000_000 % 200:
             wrong.append(f"whole: {len(whole)} rows of {sorted(set(whole['value']))[:5]}")
-        log = store.get_data("log")
         fault = torn_log(log)
         if fault or len(log) < seen:
             wrong.append(f"log: {fault or f'{len(log)} rows after {seen}'}")
