@@ -1,6 +1,8 @@
 """One measurement, in a process of its own: `measure.py SECTION ROW WHO` and the place as JSON on standard input.
 
 The clock runs around the call alone. Before, a call of the same kind on few rows has imported what is imported late.
+What takes some tenths of a second is called several times, and the median counts: on a virtual machine whose host takes
+free memory back, a page touched for the first time takes up to seventeen times as long, whoever happens to touch it.
 The memory is the highest that the process had during the call (VmHWM, put back before it), which includes what it
 holds anyway: the frame to save.
 """

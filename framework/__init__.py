@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         KeysError,
         LockedError,
         MissingExtraError,
+        ModError,
         OptionError,
         OutcomeUnknownError,
         PageError,
@@ -61,9 +62,21 @@ if TYPE_CHECKING:
         IDataSource,
         IScraper,
     )
+    from framework.mods.base import BaseModParams, InputArtifact, InputPath, ModArtifacts, ModMetadata
+    from framework.mods.result import ModResult
+    from framework.mods.run import current_run
     from framework.provider import get_config_logger
     from framework.results import Outcome, Result
     from framework.scraping import Scraper
+    from framework.sdk import (
+        clear_global_config,
+        get_global_config,
+        get_params,
+        global_config,
+        run_mod,
+        set_global_config,
+        setup_logger,
+    )
     from framework.settings import Settings, as_settings
     from framework.steps import Step
     from framework.steps.base_plugin import BasePlugin, InitialDataReader
@@ -100,6 +113,7 @@ _HOMES = {
         "KeysError",
         "LockedError",
         "MissingExtraError",
+        "ModError",
         "OptionError",
         "OutcomeUnknownError",
         "PageError",
@@ -126,9 +140,21 @@ _HOMES = {
         "IDataSource",
         "IScraper",
     ),
+    "framework.mods.base": ("BaseModParams", "InputArtifact", "InputPath", "ModArtifacts", "ModMetadata"),
+    "framework.mods.result": ("ModResult",),
+    "framework.mods.run": ("current_run",),
     "framework.provider": ("get_config_logger",),
     "framework.results": ("Outcome", "Result"),
     "framework.scraping": ("Scraper",),
+    "framework.sdk": (
+        "clear_global_config",
+        "get_global_config",
+        "get_params",
+        "global_config",
+        "run_mod",
+        "set_global_config",
+        "setup_logger",
+    ),
     "framework.settings": ("Settings", "as_settings"),
     "framework.steps": ("Step",),
     "framework.steps.base_plugin": ("BasePlugin", "InitialDataReader"),
@@ -146,6 +172,7 @@ __all__ = [
     "BackupNotFoundError",
     "BackupRecord",
     "BaseFrameworkException",
+    "BaseModParams",
     "BasePlugin",
     "BlockedError",
     "Calculator",
@@ -175,10 +202,16 @@ __all__ = [
     "IDataSource",
     "IScraper",
     "InitialDataReader",
+    "InputArtifact",
+    "InputPath",
     "IntegrityError",
     "KeysError",
     "LockedError",
     "MissingExtraError",
+    "ModArtifacts",
+    "ModError",
+    "ModMetadata",
+    "ModResult",
     "OptionError",
     "Outcome",
     "OutcomeUnknownError",
@@ -204,10 +237,18 @@ __all__ = [
     "Workspace",
     "__version__",
     "as_settings",
+    "clear_global_config",
+    "current_run",
     "get_config_logger",
+    "get_global_config",
+    "get_params",
+    "global_config",
     "handler",
     "plugin",
+    "run_mod",
     "run_step",
+    "set_global_config",
+    "setup_logger",
 ]
 
 

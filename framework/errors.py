@@ -27,7 +27,8 @@ BaseFrameworkException
 │       └── PageError           the page is not the page that was asked for
 ├── PluginException             a step of the user's raised                               exit 30
 │   └── StepError
-│       └── StepTimeoutError    it took longer than it may                    (TimeoutError)   40
+│       ├── StepTimeoutError    it took longer than it may                    (TimeoutError)   40
+│       └── ModError            a mod answered that it failed; holds what it told            its own
 ├── ValidationException         parameters or data broke a rule                           exit 20
 │   └── ParameterError          a value of the wrong type or range              (ValueError)
 └── FrameworkException          the framework itself                                      exit 30
@@ -41,7 +42,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from typing import Any, ClassVar
+from typing import Any
 
 
 class BaseFrameworkException(Exception):
@@ -59,7 +60,7 @@ class BaseFrameworkException(Exception):
         What was being done.
     """
 
-    exit_code: ClassVar[int] = 30
+    exit_code: int = 30
 
     def __init__(
         self, message: str = "", *, cure: str | None = None, resource: str | None = None, operation: str | None = None
@@ -246,6 +247,26 @@ class StepTimeoutError(StepError, TimeoutError):
     """A step took longer than it may; its outputs are as they were."""
 
     exit_code = 40
+
+
+class ModError(StepError):
+    """A mod answered that it failed.
+
+    Attributes
+    ----------
+    errors : list of str
+        What it told.
+    made : Made or None
+        What it had made by then: metrics, artifacts.
+    """
+
+    def __init__(
+        self, message: str = "", errors: Iterable[str] = (), *, exit_code: int = 30, made: Any = None, **context: Any
+    ) -> None:
+        super().__init__(message, **context)
+        self.errors = list(errors)
+        self.exit_code = exit_code
+        self.made = made
 
 
 class ValidationException(BaseFrameworkException):

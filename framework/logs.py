@@ -10,8 +10,12 @@ import logging
 import os
 import re
 import sys
+import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
@@ -31,11 +35,15 @@ __all__ = [
     "without_secrets",
 ]
 
+STYLES = ("console", "json", "auto")
 DEEPEST = 50  # levels of what is written as JSON; what holds itself ends there
 CONSOLE_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
 # C0, DEL, C1, and Unicode's line and direction marks: what can end a line, move the cursor or reorder what is read.
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+_OF_SESSION = re.compile(r"_\d{8}_\d{6}(_\d+)?\.log$")
 
 
 def one_line(text: str) -> str:
@@ -110,7 +118,9 @@ class _ConsoleHandler(logging.StreamHandler[Any]):
         super().emit(record)
 
 
-def console_logging(level: int | str = "INFO", *, stream: IO[str] | None = None) -> logging.Handler:
+def console_logging(
+    level: int | str = "INFO", *, stream: IO[str] | None = None, style: str = "console"
+) -> logging.Handler:
     """Write the logs of Millpond to the console, from `level` on; a second call replaces the first.
 
     Parameters
@@ -119,18 +129,24 @@ def console_logging(level: int | str = "INFO", *, stream: IO[str] | None = None)
         DEBUG, INFO, WARNING, ERROR, CRITICAL, in any case, or a number.
     stream : text file, optional
         Standard error unless given.
+    style : {"console", "json", "auto"}
+        Lines to read, or one of JSON each; auto is lines on a terminal and JSON elsewhere.
 
     Raises
     ------
     ParameterError
-        No such level.
+        No such level, or style.
     """
     number = _level(level)
+    if style not in STYLES:
+        raise ParameterError(f"There is no log format {style!r}.", cure=known_names(style, STYLES))
+    as_json = style == "json" or (style == "auto" and not (stream or sys.stderr).isatty())
     logger = logging.getLogger("millpond")
     for old in [handler for handler in logger.handlers if isinstance(handler, _ConsoleHandler)]:
         logger.removeHandler(old)
     handler = _ConsoleHandler(stream)
-    handler.setFormatter(ConsoleFormatter())
+    handler.setFormatter(JsonFormatter() if as_json else ConsoleFormatter())
+    handler.addFilter(_with_context)
     handler.setLevel(number)
     logger.addHandler(handler)
     logger.setLevel(number)
@@ -181,30 +197,111 @@ def _plain(value: Any, depth: int) -> Any:
     return redact(value.isoformat() if hasattr(value, "isoformat") else str(value))
 
 
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Where this process logs.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    session_id : str
+        In each line of it.
+    """
+
+    path: Path
+    session_id: str
+
+
+_sessions: list[Session] = []
+_context: ContextVar[Mapping[str, str] | None] = ContextVar("millpond_log_context", default=None)
+
+
+def current_session() -> Session | None:
+    """The session that is open, if one is."""
+    return _sessions[-1] if _sessions else None
+
+
 @contextmanager
-def session_log(folder: Path, stem: str, *, level: int | str = logging.INFO) -> Iterator[Path]:
+def log_context(**keys: str) -> Iterator[None]:
+    """While it is open, what this thread logs has these keys in each line of JSON."""
+    token = _context.set({**(_context.get() or {}), **keys})
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
+def _with_context(record: logging.LogRecord) -> bool:
+    """Give a message the keys of what runs, and the session's."""
+    session = current_session()
+    if session is not None:
+        record.session_id = session.session_id
+    for name, value in (_context.get() or {}).items():
+        if not hasattr(record, name):
+            setattr(record, name, value)
+    return True
+
+
+@contextmanager
+def session_log(
+    folder: Path,
+    stem: str,
+    *,
+    level: int | str = logging.INFO,
+    keep_days: float | None = None,
+    join: Session | None = None,
+) -> Iterator[Path]:
     """While it is open, what Millpond logs from `level` on goes to `<stem>_<YYYYmmdd_HHMMSS>.log`, a line of JSON each.
 
     The process's number is added to the name if another has taken it.
+
+    Parameters
+    ----------
+    keep_days : float, optional
+        Older logs of sessions in that folder are removed.
+    join : Session, optional
+        Another process's, whose file is written on.
     """
     least = _level(level)
-    file = _log_file(folder, re.sub(r"[^\w.-]+", "_", stem)[:100] or "session")
+    if join is not None:
+        with storage_errors(f"the log {join.path}"):
+            file: IO[str] = open(join.path, "a", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
+    else:
+        file = _log_file(folder, re.sub(r"[^\w.-]+", "_", stem)[:100] or "session")
+    session = join or Session(Path(file.name), str(uuid.uuid4()))
+    if keep_days is not None:
+        forget_logs(folder, keep_days)
     logger = logging.getLogger("millpond")
     handler = logging.StreamHandler(file)
     handler.setFormatter(JsonFormatter())
+    handler.addFilter(_with_context)
     handler.setLevel(least)
     before = logger.level
     logger.addHandler(handler)
     logger.setLevel(min(before or least, least))
+    _sessions.append(session)
     try:
-        yield Path(file.name)
+        yield session.path
     finally:
+        _sessions.remove(session)
         logger.removeHandler(handler)
         logger.setLevel(before)
         try:
             file.close()
         except OSError as error:  # what was done is done
             logger.warning("the log %s is not whole: %s", file.name, error)
+
+
+def forget_logs(folder: Path, days: float) -> int:
+    """Remove the logs of sessions in a folder that were last written before that many days: how many."""
+    before, gone = time.time() - days * 86400, 0
+    for path in folder.iterdir() if folder.is_dir() else ():
+        with suppress(OSError):
+            if _OF_SESSION.search(path.name) and path.stat().st_mtime < before:
+                path.unlink()
+                gone += 1
+    return gone
 
 
 def _log_file(folder: Path, stem: str) -> IO[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from framework.errors import BaseFrameworkException, PartialFailure, StepError
+from framework.errors import BaseFrameworkException, ModError, PartialFailure, StepError
 
 
 class Outcome(Enum):
@@ -79,10 +79,11 @@ class Result:
 
     def fail(self, error: BaseException) -> Result:
         """Record that it failed of `error`."""
-        self.outcome = Outcome.TIMEOUT if isinstance(error, TimeoutError) else Outcome.ERROR
         code = exit_code_of(error)
-        self.exit_code = self.outcome.exit_code if self.outcome is Outcome.TIMEOUT else code
-        self.errors.append(f"{type(error).__name__}: {error}")
+        late = isinstance(error, TimeoutError) or code == Outcome.TIMEOUT.exit_code
+        self.outcome = Outcome.TIMEOUT if late else Outcome.ERROR
+        self.exit_code = self.outcome.exit_code if late else code
+        self.errors += error.errors if isinstance(error, ModError) else [f"{type(error).__name__}: {error}"]
         self.error = error
         return self
 

@@ -1,10 +1,11 @@
 """The commands, in the order in which the help shows them. Each asks the Workspace one thing, and shows the answer."""
 
-from framework.cli import cases, data, keep, serve, work
-from framework.cli.command import app, config, db, runs
+from framework.cli import cases, data, jobs, keep, serve, work
+from framework.cli.command import app, config, db, mods, runs
 
+app.add_typer(mods, name="mods")
 app.add_typer(runs, name="runs")
 app.add_typer(config, name="config")
 app.add_typer(db, name="db")
 
-__all__ = ["app", "cases", "data", "keep", "serve", "work"]
+__all__ = ["app", "cases", "data", "jobs", "keep", "serve", "work"]

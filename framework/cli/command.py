@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 config = typer.Typer(help="Settings, and where each comes from.", no_args_is_help=True, rich_markup_mode=None)
 runs = typer.Typer(help="What ran, on which data.", no_args_is_help=True, rich_markup_mode=None)
+mods = typer.Typer(help="Parts of jobs: what there is.", invoke_without_command=True, rich_markup_mode=None)
 db = typer.Typer(help="The embedded PostgreSQL.", no_args_is_help=True, rich_markup_mode=None)
 
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]

@@ -129,6 +129,32 @@ def copy(
 
 
 @command(app)
+def diff(
+    dataset: Readable,
+    against: Annotated[
+        Optional[str],  # noqa: UP045 - typer
+        typer.Argument(help="Another dataset or file, or a backup's id; its newest backup unless given."),
+    ] = None,
+    key: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer
+        typer.Option("-k", "--key", help="A column that tells rows apart; can be said several times."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell what differs between a dataset and what it was: columns, rows, cells."""
+    found = workspace().changes(dataset, against, keys=key or ())
+    told = asdict(found)
+    if as_json:
+        show.document({"same": found.same, **told})
+        return
+    examples = told.pop("examples")
+    show.record({name: value for name, value in told.items() if value not in (None, [], {})}, as_json=False)
+    for row in examples:
+        show.rows([row], as_json=False)
+    show.note("nothing differs" if found.same else "")
+
+
+@command(app)
 def rm(dataset: Reference, as_json: Json = False) -> None:
     """Delete a dataset; its backups stay."""
     workspace().remove(dataset)

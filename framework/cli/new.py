@@ -30,6 +30,7 @@ MEANS = {
     "LEDGER_URL": "where runs are recorded: an address; or a file of ours",
     "LEDGER_KEEP": "how many runs are kept on record",
     "LEDGER_DAYS": "and for how many days",
+    "RUNS_DAYS": "days for which files of mods and jobs stay in runs/",
     "ON_FAILURE": "a command or address told of each failed run",
     "FINVIZ_BASE_URL": "the site that the finviz scraper reads",
     "LOCK_TIMEOUT": "seconds that a writer waits for another (then exit 50)",

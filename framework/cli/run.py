@@ -20,9 +20,11 @@ from framework.errors import CaseError, PartialFailure, StepError
 from framework.results import Outcome, exit_code_of
 
 USAGE = 20
+RUNNING = ("run-mod", "run-job", "run-script")
 ABOUT_COMPLETION = ("--install-completion", "--show-completion")
 CANCELLED = Outcome.CANCELLED.exit_code
 GRACE = 2.0  # seconds for what is under way to let go after a signal; whatever is cut then is as after a crash
+_asked: list[str] = []  # the words of this command
 LONGEST = 4000  # characters of one line of an error: an argument of 100 kB is not told back
 
 
@@ -30,12 +32,16 @@ def run(arguments: Sequence[str]) -> int:
     """The command's exit code: 0, 10 with warnings, 20 bad input, 30 failed, 40 timed out, 50 stopped or locked out."""
     _have_streams()
     _obey_signals()
-    given, as_json = list(arguments), "--json" in arguments
+    given = list(arguments)
+    _asked[:] = given
+    as_json = "--json" in given and not _answers_in_json(given)
+    code = 0
     try:
         tried = attempt("millpond", lambda: _answer(given))
         if tried.error is None:
+            code = int(tried.value or 0)
             sys.stdout.flush()
-            return int(tried.value or 0)
+            return code
         error: BaseException = tried.error
     except SystemExit as ended:
         if ended.code == CANCELLED:
@@ -46,17 +52,41 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         _leave()
     except BrokenPipeError:
-        return _closed_pipe()
+        return _closed_pipe(code)
     except OSError as refused:  # the answer could not be written
         error = refused
     if isinstance(error, BrokenPipeError):
         return _closed_pipe()
     code = show_error(error, as_json=as_json)
+    if not as_json and _answers_in_json(given):
+        _show_result(error, code)
     with suppress(OSError):
         sys.stdout.flush()
         return code
     _closed_pipe()  # what could not be written is not tried again when Python ends
     return code
+
+
+def _answers_in_json(arguments: Sequence[str]) -> bool:
+    """Whether the last line on standard error is the result, for the program that calls us."""
+    words = iter(arguments)
+    for word in words:
+        if word == "--workspace":
+            next(words, None)
+        elif not word.startswith("-"):
+            return word in RUNNING
+    return False
+
+
+def _show_result(error: BaseException, code: int) -> None:
+    from framework.redact import redact
+    from framework.results import Result
+
+    result = Result("run").fail(error)
+    result.exit_code = code
+    faults = getattr(error, "faults", None)
+    result.errors = [redact(str(fault)) for fault in faults] if faults else [redact(_told(error, code)["message"])]
+    print(json.dumps(result.as_dict()), file=sys.stderr)
 
 
 def _answer(arguments: list[str]) -> Any:
@@ -110,7 +140,7 @@ def _obey_signals() -> None:
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:
     for again in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(again, lambda number, frame: os._exit(CANCELLED))
+        signal.signal(again, lambda number, frame: _end_at_once())
     print("millpond: stopped", file=sys.stderr)
     raise SystemExit(CANCELLED)
 
@@ -119,6 +149,16 @@ def _leave() -> NoReturn:
     """All is unwound: threads that still wait for a site or a server are not waited for."""
     with suppress(OSError):
         sys.stderr.flush()
+    _end_at_once()
+
+
+def _end_at_once() -> NoReturn:
+    if _answers_in_json(_asked):
+        from framework.results import Result
+
+        line = json.dumps(Result("run", Outcome.CANCELLED, errors=["stopped"]).as_dict())
+        with suppress(OSError):  # past what buffers and locks there are: the main thread may hold them
+            os.write(2, f"{line}\n".encode())
     os._exit(CANCELLED)
 
 
@@ -127,13 +167,13 @@ def _wait_no_longer(told: int) -> None:
     while os.read(told, 1)[0] not in (signal.SIGINT, signal.SIGTERM):
         pass  # a step whose time is up is told so by a signal too
     time.sleep(GRACE)
-    os._exit(CANCELLED)
+    _end_at_once()
 
 
-def _closed_pipe() -> int:
-    """Who read us had enough: nothing more is written, also not when Python ends."""
+def _closed_pipe(code: int = 0) -> int:
+    """Who read us had enough: nothing more is written, also not when Python ends; the code of what ran stands."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    return 0
+    return code
 
 
 def show_error(error: BaseException, *, as_json: bool) -> int:

@@ -91,7 +91,7 @@ class Project:
         for name, keys in ((cls.GLOBAL, cls.GLOBAL_KEYS), (cls.DEFAULTS, cls.DEFAULTS_KEYS)):
             if not (root / name).is_file():
                 continue
-            document = _document(root / name, root, faults)
+            document = as_document(root / name, root, faults)
             for key in document.value:
                 if key not in keys:
                     faults.unknown(document.where((key,)), f"there is no key {key!r} here.", key, keys)
@@ -141,7 +141,7 @@ class Project:
             if os.path.isfile(folder / FILE):  # False for what can be no path
                 return Path(os.path.abspath(folder))
         raise UnknownNameError(
-            f"There is no case {text!r}: neither under {_shown(self.cases_root, self.root)} nor as a folder with a "
+            f"There is no case {text!r}: neither under {shown(self.cases_root, self.root)} nor as a folder with a "
             f"{FILE}.",
             cure=known_names(text, self.cases()),
             resource=text,
@@ -170,7 +170,7 @@ class Reader:
 
     def read(self, folder: Path, faults: Faults, *, section: str = "pipeline") -> Case:
         """The case in `folder`, as far as it can be read; what is wrong with it is in `faults`."""
-        document = _document(folder / FILE, self.project.root, faults)
+        document = as_document(folder / FILE, self.project.root, faults)
         if not document.value and faults.count:
             return Case(folder, folder.name, {}, ())
         for key in document.value:
@@ -217,9 +217,9 @@ class Reader:
         return f"there is no step {name!r}.{broken}"
 
 
-def _document(path: Path, root: Path, faults: Faults) -> Document:
+def as_document(path: Path, root: Path, faults: Faults) -> Document:
     """A YAML file that is a mapping; an empty one, with what is wrong in `faults`, where it is not."""
-    name = _shown(path, root)
+    name = shown(path, root)
     document = Document({}, name, {})
     with faults.noted(name):
         try:
@@ -255,5 +255,5 @@ def _titles(steps: Any) -> Iterator[str]:
             yield from (said[key] for key in ("plugin", "name") if isinstance(said.get(key), str))
 
 
-def _shown(path: Path, root: Path) -> str:
+def shown(path: Path, root: Path) -> str:
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)

@@ -12,7 +12,7 @@ from framework.engine.faults import Faults
 from framework.yaml import Document, Route
 
 FILE = "case.yaml"
-KEYS = ("path", "handler", "handler_args", "must_exist", "store", "dataset", "outside")
+KEYS = ("path", "handler", "handler_args", "must_exist", "store", "dataset", "outside", "allow_shrink")
 TABLES = ("data_sources", "io_mapping")  # two spellings of one table
 _OF_FILES = ("handler", "handler_args", "outside")  # what means nothing in a store
 
@@ -36,6 +36,8 @@ class Entry:
         Whether it is an error when there is none; as the step says unless given.
     where : str
         `file:line`.
+    allow_shrink : bool
+        Whether a table may be emptied, or more than halved.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Entry:
     must_exist: bool | None = None
     where: str = ""
     shown: str = ""
+    allow_shrink: bool = False
 
     @property
     def ref(self) -> str:
@@ -116,7 +119,7 @@ class _Reading:
             if said.get(key) is not None and not (isinstance(said[key], str) and said[key].strip()):
                 self.fault(key, f"{key} of {self.name!r} is {said[key]!r}.", "Write text.")
                 return None
-        for key in ("must_exist", "outside"):
+        for key in ("must_exist", "outside", "allow_shrink"):
             if not isinstance(said.get(key), (bool, type(None))):
                 self.fault(key, f"{key} of {self.name!r} is {said[key]!r}.", "Write true or false.")
         return self._table(said) if said.get("store") is not None else self._file(said)
@@ -135,6 +138,7 @@ class _Reading:
             said.get("dataset") or self.name,
             must_exist=said.get("must_exist"),
             where=self.document.where(self.route),
+            allow_shrink=said.get("allow_shrink") is True,
         )
 
     def _file(self, said: Mapping[str, Any]) -> Entry | None:

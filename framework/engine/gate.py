@@ -15,11 +15,11 @@ from framework.attempt import Attempt
 from framework.engine.executors import Executor
 from framework.engine.records import Record
 from framework.engine.trying import longest, tried
-from framework.errors import StepError
+from framework.errors import ModError, StepError
 from framework.results import Outcome, Result
-from framework.steps import Step
+from framework.steps import Step, Told
 
-Told = Callable[[Result], None]
+Listener = Callable[[Result], None]
 
 
 @dataclass(slots=True)
@@ -33,6 +33,7 @@ class Done:
     names: list[str] = field(default_factory=list)  # of all that it made
     lacking: list[str] = field(default_factory=list)  # of what it made nothing of
     warnings: list[str] = field(default_factory=list)
+    told: Told | None = None
 
 
 @dataclass(slots=True)
@@ -43,6 +44,14 @@ class Tried:
     tries: int
     started_at: float
     memory: int
+
+    @property
+    def told(self) -> Told | None:
+        """What the step told of itself, also where it failed."""
+        error = self.attempt.error
+        if isinstance(error, ModError):
+            return error.made.told if error.made is not None else None
+        return self.attempt.value.told if self.attempt.value is not None else None
 
     def in_words(self) -> Tried:
         """The same, with the words of an error that cannot leave its process."""
@@ -76,7 +85,7 @@ class Gate:
         workers: int = 1,
         executor: str = "threads",
         on_start: Callable[[Step], None] | None = None,
-        on_done: Told | None = None,
+        on_done: Listener | None = None,
     ) -> None:
         self.logger = logger or logging.getLogger("millpond.runner")
         self.workers = workers
@@ -132,9 +141,21 @@ class Gate:
                 self.logger.warning("step %r: %s", step.name, "; ".join(result.warnings))
             if self.logger.isEnabledFor(logging.INFO):
                 self.logger.info("step %r done in %.2f s", step.name, done.attempt.seconds)
+        told = done.told
+        if told is not None:
+            _say(result, told)
         if self.on_done is not None:
             self.on_done(result)
         return result
+
+
+def _say(result: Result, told: Told) -> None:
+    """Put into the result what the step told of itself; its own word on how it ended counts."""
+    result.metrics, result.globals = dict(told.metrics), dict(told.globals)
+    result.artifacts = dict(told.artifacts)
+    if result.error is None and told.outcome:
+        result.outcome = Outcome[told.outcome]
+        result.exit_code = result.outcome.exit_code
 
 
 def _peak_memory() -> int:

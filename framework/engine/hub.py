@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from framework.attempt import attempt
 from framework.engine.entries import Entry, entry_of
 from framework.engine.owning import own
 from framework.engine.records import ABSENT, Place, Record, Stamp, record_of, rows_of, stamp_of
@@ -20,6 +21,7 @@ from framework.errors import ConfigurationException, DataException, DatasetNotFo
 from framework.files import make_folder, storage_errors, sync_folder
 from framework.formats.handlers.handler import DataHandler, Handlers, load_checked, save_atomically
 from framework.formats.handlers.writing import recover, staging, swap, sync_tree
+from framework.mods.guard import PASSING, changes_between, check_shrink
 from framework.store import Store
 
 OpenStore = Callable[[str], Store]
@@ -34,6 +36,7 @@ class Visit:
     registered: dict[str, Any] = field(default_factory=dict)
     staged: dict[str, Path] = field(default_factory=dict)
     last: frozenset[str] = frozenset()  # names that no later step reads, so that it may have the data itself
+    changes: dict[str, dict[str, Any]] = field(default_factory=dict)  # of the tables that it saved
     open: ExitStack = field(default_factory=ExitStack)
 
 
@@ -256,13 +259,27 @@ class DataHub:
         self.logger.info("saving %s to %s", entry.name, entry.ref)
         if entry.store is not None:
             data = _whole(data) if hasattr(data, "__next__") else data
-            self.store(entry).save_data(data, str(entry.dataset))
+            self._save_to_store(entry, data)
             return data
         assert entry.path is not None
         handler = self._handler(entry)
         if not self._swapped(entry, handler, data):
             save_atomically(handler, data, entry.path)
         return entry.path if handler.handles_directories else data
+
+    def _save_to_store(self, entry: Entry, data: Any) -> None:
+        """Replace a table, unless that would empty or more than halve it; what changed goes to the visit's notes."""
+        store = self.store(entry)
+        name = store.canonical(str(entry.dataset))
+        rows = rows_of(data)
+        with store.locked(name):  # what is compared with is what is replaced
+            before = attempt(name, lambda: store.describe(name)).value
+            if before is not None and rows is not None and store.kind != PASSING:
+                check_shrink(entry.ref, before.rows, rows, allow=entry.allow_shrink)
+            store.save_data(data, name)
+            visit = self._here()
+            if visit is not None:
+                visit.changes[entry.name] = changes_between(before, store.describe(name))
 
     def _swapped(self, entry: Entry, handler: DataHandler, data: Any) -> bool:
         """Let the folder that a step was given and filled take its place; False where that is not what it made."""

@@ -28,6 +28,7 @@ HOST = socket.gethostname()
 FLUSH = 0.2  # seconds that a step's row may wait for others to be written with it
 LOOK_BACK = 50  # runs of a case in which the last success of a step is looked for
 DONE = ("COMPLETED", "SKIPPED")
+SUCCEEDED = "COMPLETED"  # the state of a run
 CRASHED = "crashed"  # the reason of a run whose process is gone
 
 
@@ -51,7 +52,12 @@ class StepRow:
     memory: int | None = None
     warnings: list[str] = field(default_factory=list)
     error: str | None = None
-    metrics: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)  # what it told of itself: `Told.as_dict`
+
+    @property
+    def was_needless(self) -> bool:
+        """Whether it did not run, for its condition did not hold."""
+        return self.state == "SKIPPED" and not self.metrics and not self.outputs
 
     def values(self) -> tuple[Any, ...]:
         """In the order of the table's columns."""
@@ -268,15 +274,37 @@ class Ledger:
         """The steps of a run, in their order."""
         return [StepRow.of(row) for row in self.tables.steps(run_id)]
 
-    def last_steps(self, key: str, names: Iterable[str]) -> dict[str, StepRow]:
-        """Of each of these steps of a case the newest row, of its last runs, that says it was done."""
+    def last_steps(self, key: str, names: Iterable[str], *, of_success: bool = False) -> dict[str, StepRow]:
+        """Of each of these steps of a case the newest row, of its last runs, that says it was done.
+
+        Parameters
+        ----------
+        of_success : bool
+            Only of runs that succeeded, and not where its condition did not hold.
+        """
         wanted, found = set(names), {}
-        for run_id in self.tables.run_ids(key, LOOK_BACK):
+        run_ids = self.tables.run_ids(key, LOOK_BACK)
+        if of_success:
+            run_ids = [
+                row[0] for row in self.tables.runs(limit=LOOK_BACK, key=key) if RunRow.of(row).state == SUCCEEDED
+            ]
+        for run_id in run_ids:
             for row in self.tables.steps(run_id) if wanted else ():
-                if row[2] in wanted and row[3] in DONE:
+                done = row[3] in DONE and not (of_success and StepRow.of(row).was_needless)
+                if row[2] in wanted and done:
                     found[row[2]] = StepRow.of(row)
             wanted -= set(found)
         return found
+
+    def cursors(self, key: str) -> dict[str, Any]:
+        """How far each source of that key has been read, as of when all that depends on it was saved."""
+        return {source: json.loads(value) for _, source, value, *_ in self.tables.state(key)}
+
+    def move_cursors(self, moved: Iterable[tuple[str, str, Any]], run_id: str) -> None:
+        """Keep how far sources have been read: key, source and value of each, all of them or none."""
+        rows = [(key, source, json.dumps(value), time.time(), run_id) for key, source, value in moved]
+        if rows:
+            self.tables.put_state(rows)
 
     def _judged(self, row: RunRow) -> RunRow:
         """The row, as FAILED when its process is gone."""
@@ -313,7 +341,8 @@ def _lives(pid: int) -> bool:
 class Writer:
     """What a run writes while it goes on: its steps, a few at a time.
 
-    A ledger that refuses does not stop the run: what waits is written at its end, or the refusal raised then.
+    A ledger that refuses does not stop the run: what waits is written at its end, or the refusal raised then. But what
+    a source has read must be known before anything of it is kept: such a step is written at once, or the run stops.
     """
 
     def __init__(self, tables: Tables, row: RunRow) -> None:
@@ -326,7 +355,9 @@ class Writer:
     def step(self, row: StepRow) -> None:
         """Keep a step that is over; a step that took long is written at once."""
         self._waiting.append(row.values())
-        if not self._refused and (row.seconds > FLUSH or time.monotonic() - self._written > FLUSH):
+        if row.metrics.get("cursors"):
+            self.flush()
+        elif not self._refused and (row.seconds > FLUSH or time.monotonic() - self._written > FLUSH):
             try:
                 self.flush()
             except DataException:

@@ -64,8 +64,14 @@ COLUMNS = {
         "error",
         "metrics",
     ),
+    "state": ("key", "source", "value", "moved_at", "run_id"),
 }
-NUMBERS = {"started_at": "DOUBLE PRECISION", "ended_at": "DOUBLE PRECISION", "seconds": "DOUBLE PRECISION"}
+NUMBERS = {
+    "started_at": "DOUBLE PRECISION",
+    "moved_at": "DOUBLE PRECISION",
+    "ended_at": "DOUBLE PRECISION",
+    "seconds": "DOUBLE PRECISION",
+}
 COUNTS = {"exit_code": "INTEGER", "pid": "INTEGER", "format": "INTEGER", "place": "INTEGER", "attempts": "INTEGER"}
 KINDS = {**NUMBERS, **COUNTS, "memory": "BIGINT"}
 WAIT = 30.0  # seconds for another process to finish its write
@@ -91,6 +97,8 @@ class Tables(Protocol):
     def run_ids(self, key: str, limit: int) -> list[str]: ...
     def beyond(self, keep: int, before: float) -> list[Row]: ...
     def forget(self, run_ids: Iterable[str]) -> None: ...
+    def state(self, key: str) -> list[Row]: ...
+    def put_state(self, rows: Iterable[Row]) -> None: ...
     def close(self) -> None: ...
 
 
@@ -239,6 +247,19 @@ class SqliteTables:
             self._db.executemany('DELETE FROM millpond_steps WHERE "run_id" = ?', gone)
             self._db.executemany('DELETE FROM millpond_runs WHERE "run_id" = ?', gone)
 
+    def state(self, key: str) -> list[Row]:
+        there = self._read("SELECT 1 FROM sqlite_master WHERE name = 'millpond_state'", {})
+        return self._read(_selected("state", 'WHERE t."key" = :key'), {"key": key}) if there else []
+
+    def put_state(self, rows: Iterable[Row]) -> None:
+        marks = ", ".join("?" * len(COLUMNS["state"]))
+        made = list(rows)
+        with self._guard, self._errors(), self._writing():
+            self._db.execute(_created("state", KINDS))  # a ledger of before has none
+            keys = [(key, source) for key, source, *_ in made]
+            self._db.executemany('DELETE FROM millpond_state WHERE "key" = ? AND "source" = ?', keys)
+            self._db.executemany(f"INSERT INTO millpond_state VALUES ({marks})", made)  # noqa: S608 - names of ours
+
     def _read(self, statement: str, values: Mapping[str, Any]) -> list[Row]:
         with self._guard, self._errors():
             return self._db.execute(statement, values).fetchall()
@@ -270,7 +291,7 @@ class SqlTables:
             sql.Index("millpond_runs_by_id", made.c.run_id, unique=True)
             sql.Index("millpond_runs_by_start", made.c.started_at)
             sql.Index("millpond_runs_by_key", made.c.key, made.c.started_at, mysql_length={"key": 190})
-        else:
+        elif name == "steps":
             sql.Index("millpond_steps_by_run", made.c.run_id, made.c.place)
         return made
 
@@ -347,6 +368,22 @@ class SqlTables:
             for table in ("steps", "runs"):
                 made = self._tables[table]
                 connection.execute(made.delete().where(made.c.run_id.in_(gone)))
+
+    def state(self, key: str) -> list[Row]:
+        state = self._tables["state"]
+        if not self._sql.inspect(self._engine).has_table(state.name):
+            return []
+        return self._read(state.select().where(state.c.key == key))
+
+    def put_state(self, rows: Iterable[Row]) -> None:
+        state = self._tables["state"]
+        with self._errors():
+            state.create(self._engine, checkfirst=True)  # a ledger of before has none
+            with self._engine.begin() as connection:
+                for row in rows:
+                    mine = (state.c.key == row[0]) & (state.c.source == row[1])
+                    connection.execute(state.delete().where(mine))
+                    connection.execute(state.insert(), dict(zip(COLUMNS["state"], row, strict=True)))
 
     @property
     def _newest(self) -> tuple[Any, Any]:

@@ -11,17 +11,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from framework.engine.faults import Faults
-from framework.engine.references import References, Value
+from framework.engine.references import Made, References, Value
 from framework.errors import FormatError
 from framework.yaml import Document, Route, parse_yaml
 
 __all__ = ["PREFIX", "Layers", "Setting", "Value", "in_capitals", "mapping_at", "parse_value", "read_settings"]
 
 PREFIX = "MILLPOND__"
+GLOBALS = "globals."  # before the name of a global of a job that is set
 _NULLS = ("", "~", "null", "Null", "NULL")
 
 
@@ -91,6 +94,10 @@ class Layers:
     settings : sequence of Setting
     environ, variables : mapping
         The environment, and what `.env` adds to it for `${...}`.
+    table : str
+        Under which key the files of the project say what steps are set to.
+    root, mods : optional
+        See `References`.
     """
 
     files: Sequence[Document]
@@ -99,6 +106,9 @@ class Layers:
     environ: Mapping[str, str]
     variables: Mapping[str, str]
     faults: Faults
+    table: str = "plugins"
+    root: Path | None = None
+    mods: Collection[str] | None = None
     references: References = field(init=False)
     _globals: list[dict[str, Value]] = field(init=False)
     _said: list[tuple[str, str]] = field(init=False)
@@ -109,11 +119,33 @@ class Layers:
             {name: Value(value, each.where(("globals", name))) for name, value in self._at(each, ("globals",))}
             for each in documents
         ]
+        if self.mods is not None and self.case:
+            over = {
+                each.target.removeprefix(GLOBALS): each for each in self.settings if each.target.startswith(GLOBALS)
+            }
+            self._globals[-1] |= {name: Value(each.value, each.origin) for name, each in over.items()}
         merged = {name: said for layer in self._globals for name, said in layer.items()}
-        self.references = References(merged, self.variables, self.faults)
+        self.references = References(merged, self.variables, self.faults, self.root, self.mods)
         for name in merged:
             self.references.of_global(name)
         self._said = [(name, text) for name, text in self.environ.items() if name.startswith(PREFIX)]
+
+    def at_run(self, made: Made, handed: Mapping[str, Value], faults: Faults) -> Layers:
+        """The same once some mods have run.
+
+        Parameters
+        ----------
+        made : mapping
+            What they made.
+        handed : mapping
+            Globals that they handed on, which win over those of the job.
+        """
+        other = copy(self)
+        other.faults = faults
+        other._globals = [*self._globals[:-1], {**(self._globals[-1] if self._globals else {}), **handed}]
+        merged = {name: said for layer in other._globals for name, said in layer.items()}
+        other.references = References(merged, self.variables, faults, self.root, self.mods, made)
+        return other
 
     def _at(self, document: Document, route: Route) -> Iterator[tuple[str, Any]]:
         yield from mapping_at(document, route, self.faults).items()
@@ -149,7 +181,7 @@ class Layers:
         for document, shared in zip(self.files, self._globals, strict=False):
             over(self._filled(shared, known, spellings))
             for step in general_first:
-                route = ("plugins", step)
+                route = (self.table, step)
                 over((key, Value(value, document.where((*route, key)))) for key, value in self._at(document, route))
         if self.case:
             over(self._filled(self._globals[-1], known, spellings))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from framework.engine.faults import Faults
@@ -43,12 +43,15 @@ class Plan:
         Names that are there before anything runs.
     last_use : mapping
         Of each name of data, the place of the last step that may read it.
+    loose : bool
+        Whether a step that neither reads what another makes nor names it may run though that one did not.
     """
 
     name: str
     nodes: tuple[Node, ...]
     sources: frozenset[str] = frozenset()
     last_use: dict[str, int] = field(default_factory=dict)
+    loose: bool = False
 
     def __len__(self) -> int:
         return len(self.nodes)
@@ -115,6 +118,7 @@ def plan_of(
     sources: Collection[str],
     known: Collection[str] = (),
     faults: Faults | None = None,
+    loose: bool = False,
 ) -> Plan:
     """The plan of steps in their order, each with where it was said.
 
@@ -126,6 +130,8 @@ def plan_of(
         Names that have a place but may have nothing in it yet; for messages.
     faults : Faults, optional
         Where faults go; CaseError unless given.
+    loose : bool
+        See `Plan`.
 
     Raises
     ------
@@ -144,7 +150,7 @@ def plan_of(
     nodes = _nodes(pairs, made_at, frozenset(sources), {*sources, *known, *made_at}, mine)
     if faults is None:
         mine.check(name)
-    return Plan(name, tuple(nodes), frozenset(sources), _last_use(pairs))
+    return Plan(name, tuple(nodes), frozenset(sources), _last_use(pairs), loose)
 
 
 def _nodes(
@@ -155,6 +161,7 @@ def _nodes(
     faults: Faults,
 ) -> list[Node]:
     nodes: list[Node] = []
+    named: dict[str, int] = {}
     barrier: int | None = None
     since: list[int] = []  # the steps since the last barrier
     readers: dict[str, list[int]] = {}
@@ -174,9 +181,25 @@ def _nodes(
                 readers.setdefault(name, []).append(place)
             for name in step.outputs:  # who reads what was there before must have read it
                 after.update(reader for reader in readers.get(name, ()) if reader != place)
+            after.update(_before(step, where, named, pairs, faults))
             since.append(place)
+        named[step.name] = place
         nodes.append(Node(step, where, tuple(sorted(after))))
     return nodes
+
+
+def _before(
+    step: Step, where: str, named: Mapping[str, int], pairs: Sequence[tuple[Step, str]], faults: Faults
+) -> Iterator[int]:
+    """The places of the steps that it says come before it."""
+    for name in step.after:
+        if name in named:
+            yield named[name]
+        elif any(each.name == name for each, _ in pairs):
+            said = f"{step.name!r} needs {name!r}, which comes later."
+            faults.add(where, said if name != step.name else f"{name!r} needs itself.", f"Move it behind {name!r}.")
+        else:
+            faults.unknown(where, f"{step.name!r} needs {name!r}, which is no step.", name, [s.name for s, _ in pairs])
 
 
 def _missing(

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from framework.attempt import attempt
 from framework.engine.executors import executor_of
 from framework.engine.gate import Done, Gate, Ready, Tried
 from framework.engine.hub import DataHub
@@ -18,7 +19,7 @@ from framework.engine.records import Record
 from framework.engine.trying import check_stopped
 from framework.errors import StepError
 from framework.results import Outcome, Result
-from framework.steps import Made, Step
+from framework.steps import Made, Step, Told
 
 NOTHING_WAS_RUN = 20
 Reuse = Callable[[int, Node], StepRow | None]
@@ -54,6 +55,8 @@ class PlanRun:
         self.makers = {name: node.step.name for node in plan.nodes for name in node.step.outputs}
         self.has_barrier = any(node.step.is_barrier for node in plan.nodes)
         self.stopped = False
+        self.unusable: dict[int, str] = {}  # steps on which none can build, and why
+        self.needless: set[int] = set()  # those of them that need not run
         self.in_process = gate.executor == "processes"
         self.executor = executor_of(gate.executor, gate.workers)
         self.side_by_side = self.executor.workers > 1
@@ -77,8 +80,12 @@ class PlanRun:
         whole = Result(self.plan.name, execution_time=seconds, children=children)
         failed = [child for child in children if not child]
         if failed:  # what was not run is not what it failed of
-            first = next((child for child in failed if child.error is not None), failed[0])
+            going_on = {self.results[place].name for place, node in enumerate(self.plan.nodes) if node.step.goes_on}
+            broken = [child for child in failed if child.error is not None]
+            first = next((child for child in broken if child.name not in going_on), (broken or failed)[0])
             whole.outcome, whole.exit_code, whole.error = first.outcome, first.exit_code, first.error
+            if first.name in going_on:
+                whole.outcome, whole.exit_code = Outcome.ERROR, Outcome.ERROR.exit_code
             whole.errors = [f"{child.name}: {'; '.join(child.errors)}" for child in failed]
             if whole.exit_code == NOTHING_WAS_RUN and any(children):
                 whole.exit_code = Outcome.ERROR.exit_code
@@ -97,7 +104,11 @@ class PlanRun:
         while self.offered:
             place = heapq.heappop(self.offered)
             node = self.plan.nodes[place]
-            blocked = self._blocked(node)
+            blocking = self._blocking(node)
+            if blocking and self.needless.issuperset(blocking):
+                self._pass_over(place, self._after(blocking[0]), None)
+                continue
+            blocked = self._blocked(node, blocking)
             if blocked is not None:
                 self._skip(place, blocked)
                 continue
@@ -105,20 +116,40 @@ class PlanRun:
             if row is not None:
                 self._take(place, row)
                 continue
+            needless = self._asked(node.step)
+            if needless is not None:
+                self._pass_over(place, *needless)
+                continue
             alone = not self.has_barrier and not node.step.retries  # tried again, it must find what it found before
             last = frozenset(name for name in node.step.inputs if alone and self.readers[name] == 1)
             self.begun.add(place)
             return place, node.step, partial(self._call, node.step, last)
         return None
 
-    def _blocked(self, node: Node) -> str | None:
+    def _blocking(self, node: Node) -> list[int]:
+        """The steps before it without which it cannot run, and that did not."""
+        return [place for place in node.after if place in self.unusable and self._is_built_on(node.step, place)]
+
+    def _is_built_on(self, step: Step, before: int) -> bool:
+        other = self.plan.nodes[before].step
+        if _reads(step, other):
+            return True
+        return other.name not in step.despite and (other.name in step.after or not self.plan.loose)
+
+    def _blocked(self, node: Node, blocking: list[int]) -> str | None:
         """Why a step cannot run after what has failed."""
-        if not self.stopped:
-            return None
-        if not self.keep_going:
+        failed = [place for place in blocking if place not in self.needless]
+        if self.stopped and not self.keep_going and not self._asks_of_failure(node):
             return "an earlier step failed"
-        failed = [before for before in node.after if before in self.results and not _usable(self.results[before])]
-        return f"{self.plan.nodes[failed[0]].step.name!r}, which comes before it, failed" if failed else None
+        return self._after(failed[0]) if failed else None
+
+    def _after(self, before: int) -> str:
+        return f"{self.plan.nodes[before].step.name!r}, which comes before it, {self.unusable[before]}"
+
+    def _asks_of_failure(self, node: Node) -> bool:
+        """Whether its condition looks at how a step ended that failed, so that it is asked even now."""
+        there = (place for place in node.after if place in self.unusable and place not in self.needless)
+        return any(self.plan.nodes[place].step.name in node.step.despite for place in there)
 
     def _call(self, step: Step, last: frozenset[str]) -> Done:
         """Load, call, save; where it runs, a thread or a process, is not known here."""
@@ -132,7 +163,7 @@ class PlanRun:
             self._check_reads(step, visit.read)
             more = [name for name in visit.read if name not in step.inputs] if noted else []
             before += [hub.record(name) for name in more if name not in outputs and name in hub]
-            done = Done(inputs=before, warnings=[*made.warnings, *self._lacking(step, outputs)])
+            done = Done(inputs=before, warnings=[*made.warnings, *self._lacking(step, outputs)], told=made.told)
             for name, data in outputs.items():
                 check_stopped()  # what was given up saves nothing
                 if data is not None or name in visit.registered:
@@ -142,6 +173,8 @@ class PlanRun:
                     hub.lack(name, step.name)
                     done.lacking.append(name)
             done.outputs = [hub.record(name) for name in done.names] if noted else []
+            if visit.changes:
+                done.told = replace(done.told or Told(outcome=""), metrics={**visit.changes, **_metrics_of(done.told)})
         if self.in_process:
             done.made = {name: outputs[name] for name in done.names if hub.entry(name) is None}
         return done
@@ -167,7 +200,8 @@ class PlanRun:
         result = self.gate.result_of(node.step, done)
         value = done.attempt.value
         if value is not None:
-            result.artifacts = {name: _ref(self.hub, name) for name in node.step.outputs}
+            if value.told is None or not value.told.artifacts:
+                result.artifacts = {name: _ref(self.hub, name) for name in node.step.outputs}
             if self.in_process:
                 lacking = dict.fromkeys(value.lacking, node.step.name)
                 self.hub.adopt(value.made, value.outputs, value.names, lacking)
@@ -198,6 +232,7 @@ class PlanRun:
                 done.memory,
                 result.warnings,
                 "; ".join(result.errors) or None,
+                {} if done.told is None else done.told.as_dict(),
             )
         )
 
@@ -208,7 +243,8 @@ class PlanRun:
             if self.hub.known(record.name) is None:
                 self.hub.recall(record)
         result = Result(step.name, outcome=Outcome.SKIPPED)
-        result.artifacts = {record.name: record.ref for record in row.outputs}
+        result.artifacts = row.metrics.get("artifacts") or {record.name: record.ref for record in row.outputs}
+        result.metrics, result.globals = row.metrics.get("metrics", {}), row.metrics.get("globals", {})
         if self.gate.on_done is not None:
             self.gate.on_done(result)
         if self.writer is not None:
@@ -218,6 +254,36 @@ class PlanRun:
             taken = replace(row, run_id=run_id, place=place, state=state, outcome=outcome, inputs=before, outputs=now)
             taken.started_at, taken.seconds = time.time(), 0.0
             self.writer.step(taken)
+        self._settled(place, result)
+
+    @staticmethod
+    def _asked(step: Step) -> tuple[str, Exception | None] | None:
+        """Why a step need not run, or what went wrong when that was asked."""
+        if step.when is None:
+            return None
+        asked = attempt(step.name, step.when)
+        if asked.error is not None:
+            return str(asked.error), asked.error
+        return None if asked.value is None else (asked.value, None)
+
+    def _pass_over(self, place: int, why: str, error: Exception | None) -> None:
+        """Settle a step that need not run, and whose dependents then cannot; or one of which that cannot be told."""
+        step = self.plan.nodes[place].step
+        result = Result(step.name, outcome=Outcome.SKIPPED) if error is None else Result(step.name).fail(error)
+        if error is None:
+            result.warnings.append(f"skipped: {why}")
+        self.gate.logger.info("step %r is skipped: %s", step.name, why)
+        if self.gate.on_done is not None:
+            self.gate.on_done(result)
+        if self.writer is not None:
+            row = StepRow(
+                self.writer.row.run_id, place, step.name, result.outcome.state, result.outcome.name, time.time(), 0.0
+            )
+            row.warnings, row.error = result.warnings, "; ".join(result.errors) or None
+            self.writer.step(row)
+        if error is None:
+            self.unusable[place] = "was skipped"
+            self.needless.add(place)
         self._settled(place, result)
 
     def _skip(self, place: int, why: str) -> None:
@@ -247,9 +313,10 @@ class PlanRun:
     def _settled(self, place: int, result: Result) -> None:
         """Let those begin that waited for it, and go of data that nobody reads any more."""
         self.results[place] = result
-        if not result:
-            self.stopped = True
         step = self.plan.nodes[place].step
+        if not result:
+            self.unusable[place] = "did not run" if result.outcome is Outcome.CANCELLED else "failed"
+            self.stopped = self.stopped or not (step.goes_on or result.outcome is Outcome.CANCELLED)
         for name in step.inputs:
             self.readers[name] -= 1
         if not self.has_barrier:
@@ -268,8 +335,12 @@ def _newer(now: Record | None, then: Record) -> Record:
     return now if now is not None and now.fingerprint == then.fingerprint else then
 
 
-def _usable(result: Result) -> bool:
-    return result.outcome.ok
+def _metrics_of(told: Told | None) -> Mapping[str, Any]:
+    return {} if told is None else told.metrics
+
+
+def _reads(step: Step, other: Step) -> bool:
+    return not set(step.inputs).isdisjoint(other.outputs)
 
 
 def _by_name(step: Step, value: Any) -> Mapping[str, Any]:

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from framework.errors import OptionError
 from framework.formats.csv_inference import Guess, natural_field
 from framework.schema import Field, encode, fit
+
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    from framework.lazy import pd
 
 FLOAT = "[-+]?([0-9]*[;]?[0-9]+|[0-9]+[;])([eE][-+]?[0-9]+)?"
 

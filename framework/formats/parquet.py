@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from framework.checksums import CHUNK
-from framework.errors import FidelityError, FormatError, IntegrityError
+from framework.errors import BaseFrameworkException, FidelityError, FormatError, IntegrityError
 from framework.files import replacing
 from framework.formats.parquet_foreign import ForeignParquet, Part, described
 from framework.formats.parquet_mark import Mark, MarkingSink, find_mark
@@ -24,6 +24,7 @@ from framework.schema import ALL, FrameSchema, Selection, Test, expression, only
 
 KEY = b"millpond"
 ROW_GROUP = 1 << 20  # rows
+GROUP_BYTES = 1 << 25  # bytes of the pieces that are one row group
 SAMPLE, RUN = 1024, 64  # cells, and how many of them stand together
 FEW = 50  # rows, for which no dictionary is made
 BATCH = 1 << 16  # rows
@@ -47,18 +48,68 @@ def write_parquet(
         What else goes into the footer, under `millpond.<key>`.
     """
     notes = {KEY: schema.dumps().encode(), **{f"millpond.{k}".encode(): v.encode() for k, v in (extra or {}).items()}}
+    rows = _put(path, table.schema.with_metadata(notes), iter([table]), compression, small=table.nbytes < CHUNK)
+    if schema.fields and rows != table.num_rows:  # a file with no column has no rows either; the schema has them
+        raise IntegrityError(f"{path.name}: {rows} rows were written of {table.num_rows}.")
 
+
+def write_pieces(
+    path: Path,
+    arrow: pa.Schema,
+    pieces: Iterable[pa.Table],
+    schema: FrameSchema | None = None,
+    *,
+    compression: str = "snappy",
+) -> int:
+    """As `write_parquet`, a piece at a time, each with the columns of `arrow`: how many rows there are.
+
+    Without a `schema` the file is as anybody would write it. Pieces become row groups together, so that many small ones
+    do not make the file slow to read.
+    """
+    notes = {} if schema is None else {KEY: schema.dumps().encode()}
+    given = 0
+
+    def counted() -> Iterator[pa.Table]:
+        nonlocal given
+        for group in _grouped(pieces):
+            given += group.num_rows
+            yield group
+
+    rows = _put(path, arrow.with_metadata(notes or None), counted(), compression)
+    if len(arrow) and rows != given:
+        raise IntegrityError(f"{path.name}: {rows} rows were written of {given}.")
+    return given
+
+
+def _grouped(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Pieces put together up to some ten megabytes."""
+    held: list[pa.Table] = []
+    size = 0
+    for piece in pieces:
+        if not piece.num_rows:
+            continue
+        held.append(piece)
+        size += piece.nbytes
+        if size >= GROUP_BYTES:
+            yield pa.concat_tables(held)
+            held, size = [], 0
+    if held:
+        yield pa.concat_tables(held)
+
+
+def _put(path: Path, arrow: pa.Schema, tables: Iterator[pa.Table], compression: str, *, small: bool = False) -> int:
+    """Write the tables into one file: how many rows its footer says."""
+    first = next(tables, None)
+    spelling = _spelling(arrow.empty_table() if first is None else first, compression)
     with replacing(path, digest=False) as sink:
         marking = MarkingSink(sink)
-        few = pa.BufferOutputStream() if table.nbytes < CHUNK else None  # Arrow's own is quicker for what is small
+        few = pa.BufferOutputStream() if small else None  # Arrow's own is quicker for what is small
         try:
             with pq.ParquetWriter(
-                marking if few is None else few,
-                table.schema.with_metadata(notes),
-                write_page_checksum=True,
-                **_spelling(table, compression),
+                marking if few is None else few, arrow, write_page_checksum=True, **spelling
             ) as writer:
-                writer.write_table(table, ROW_GROUP)
+                for table in () if first is None else chain([first], tables):
+                    writer.write_table(table, ROW_GROUP)
                 marking.end_of_rows()
             if few is not None:
                 marking.write(few.getvalue())
@@ -67,9 +118,7 @@ def write_parquet(
             raise FidelityError(
                 f"{path.name}: Parquet cannot hold a value: {error}.", cure="Use another unit."
             ) from error
-        rows = notes_in(marking.footer)[0]
-        if schema.fields and rows != table.num_rows:  # a file with no column has no rows either; the schema has them
-            raise IntegrityError(f"{path.name}: {rows} rows were written of {table.num_rows}.")
+        return notes_in(marking.footer)[0]
 
 
 def _spelling(table: pa.Table, compression: str) -> dict[str, Any]:
@@ -140,9 +189,11 @@ def read_parquet(path: Path, selection: Selection = ALL) -> tuple[pa.Table, Fram
         if not schema.fields:
             return only_rows(schema.range_rows), schema
         groups = _groups(source, file, tests)
-        if mark is not None:
-            whole = groups is None and len(schema.names) == len(file.schema_arrow.names)
-            mark.check(source.fileno(), name, None if whole else _ranges(file, groups, schema.names))
+        if mark is not None and groups is None and len(schema.names) == len(file.schema_arrow.names):
+            content = mark.content(source.fileno(), name)  # read once: what was checked is what is parsed
+            file = pq.ParquetFile(pa.BufferReader(content), metadata=file.metadata)
+        elif mark is not None:
+            mark.check(source.fileno(), name, _ranges(file, groups, schema.names))
         if groups is None:
             return file.read(columns=schema.names, use_threads=True), schema
         return file.read_row_groups(groups, columns=schema.names, use_threads=True), schema
@@ -200,7 +251,7 @@ def _opened(path: Path, *, ahead: bool = False) -> Iterator[tuple[Any, Any, Mark
     with readable(path), pa.OSFile(str(path), "rb") as source:
         mark = find_mark(source.fileno(), name)
         if mark is None:  # another's, or another wrote our table anew
-            file = pq.ParquetFile(source, page_checksum_verification=True)
+            file = pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=ahead)
         else:
             file = pq.ParquetFile(source, metadata=_parsed(mark.footer), pre_buffer=ahead)
         arrow = file.schema_arrow
@@ -223,6 +274,8 @@ def _groups(source: Any, file: Any, tests: Sequence[Test]) -> list[int] | None:
     wanted = expression(sure)
     if wanted is None or file.num_row_groups < 2:
         return None
+    import pyarrow.dataset as ds  # which imports pandas
+
     fragment = ds.ParquetFileFormat().make_fragment(source)
     return [group.id for group in fragment.subset(wanted).row_groups]
 
@@ -232,6 +285,8 @@ def readable(path: Path) -> Iterator[None]:
     """Turn what Arrow says of a file's bytes into FormatError and IntegrityError."""
     try:
         yield
+    except BaseFrameworkException:  # of whoever was given the rows; some of ours are OSErrors
+        raise
     except pa.ArrowInvalid as error:
         raise FormatError(
             f"{path.name} is not a Parquet file that can be read: {error}.", resource=path.stem

@@ -44,7 +44,7 @@ class Part:
             yield self.file
             return
         with pa.OSFile(str(self.path), "rb") as source:
-            yield pq.ParquetFile(source, page_checksum_verification=True)
+            yield pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=False)  # it would keep all read
 
 
 class ForeignParquet:

@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from framework.checksums import CHUNK, HashingWriter, Sink
 from framework.errors import IntegrityError
 
@@ -96,27 +98,35 @@ class Mark:
     blocks: tuple[int, ...]
     end: int
 
-    def check(self, descriptor: int, name: str, ranges: Iterable[tuple[int, int]] | None = None) -> None:
-        """IntegrityError if the bytes from one place to another are not those that were written; None for all."""
-        if ranges is None:
-            numbers = list(range(len(self.blocks)))
-        else:
-            numbers = sorted({n for begin, end in ranges for n in range(begin // CHUNK, (end + CHUNK - 1) // CHUNK)})
+    def check(self, descriptor: int, name: str, ranges: Iterable[tuple[int, int]]) -> None:
+        """IntegrityError if the bytes from one place to another are not those that were written."""
+        numbers = {n for begin, end in ranges for n in range(begin // CHUNK, (end + CHUNK - 1) // CHUNK)}
+        self._check(descriptor, name, sorted(numbers))
+
+    def content(self, descriptor: int, name: str) -> pa.Buffer:
+        """All bytes before `end`, checked where they lie in memory; IntegrityError as above."""
+        held = pa.allocate_buffer(self.end)
+        self._check(descriptor, name, range(len(self.blocks)), memoryview(held))
+        return held
+
+    def _check(self, descriptor: int, name: str, numbers: Sequence[int], into: memoryview | None = None) -> None:
         if len(numbers) < WORTH_THREADS:
-            sound = self._sound(descriptor, numbers)
+            sound = self._sound(descriptor, numbers, into)
         else:
             with ThreadPoolExecutor(2) as workers:
-                sound = all(workers.map(self._sound, [descriptor] * 2, [numbers[::2], numbers[1::2]]))
+                halves = (numbers[::2], numbers[1::2])
+                sound = all(workers.map(lambda half: self._sound(descriptor, half, into), halves))
         if not sound:
             raise damaged(name)
 
-    def _sound(self, descriptor: int, numbers: Sequence[int]) -> bool:
-        held = memoryview(bytearray(CHUNK if numbers else 0))
+    def _sound(self, descriptor: int, numbers: Sequence[int], into: memoryview | None) -> bool:
+        """Whether the blocks are as they were written; they are read to where they belong, or each over the last."""
+        passing = memoryview(bytearray(CHUNK if numbers and into is None else 0))
         for number in numbers:
             if number >= len(self.blocks):
                 return False
-            begin = number * CHUNK
-            block = held[: min(CHUNK, self.end - begin)]
+            begin, end = number * CHUNK, min((number + 1) * CHUNK, self.end)
+            block = passing[: end - begin] if into is None else into[begin:end]
             if os.preadv(descriptor, [block], begin) != len(block) or zlib.crc32(block) != self.blocks[number]:
                 return False
         return True

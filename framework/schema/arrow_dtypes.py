@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from framework.schema.fields import ARROW, Column, Field, refuse, type_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    from framework.lazy import pd
 
 COUNTS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 

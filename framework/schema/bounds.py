@@ -8,16 +8,20 @@ from collections.abc import Callable, Hashable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from framework.errors import OptionError
 from framework.schema.fields import Field
 from framework.schema.zones import zone_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    from framework.lazy import pd
 
 OBJECTS: dict[str, tuple[type, ...]] = {
     "decimal": (Decimal, int, float, Fraction),

@@ -13,15 +13,19 @@ import math
 import uuid
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from framework.schema.zones import name_of, pandas_name, zone_of
 
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    from framework.lazy import pd
+
 NAN = np.nan
-MISSING: dict[str, Any] = {"None": None, "nan": NAN, "NaT": pd.NaT, "NA": pd.NA}
 DEEPEST = 40
 
 
@@ -40,6 +44,16 @@ def dumps(cell: Any) -> str:
 def loads(text: str) -> Any:
     """The object of that text."""
     return meant(json.loads(text))
+
+
+@cache
+def _kinds_of_missing() -> dict[str, Any]:
+    return {"None": None, "nan": NAN, "NaT": pd.NaT, "NA": pd.NA}
+
+
+def missing_of(name: str) -> Any:
+    """What stands for a missing value, by its name: None, nan, NaT, NA."""
+    return _kinds_of_missing()[name]
 
 
 def is_missing(cell: Any) -> bool:
@@ -75,9 +89,9 @@ def told(cell: Any, depth: int = 0) -> Any:
         return {"$missing": missing_name(cell)}
     if kind is float and math.isfinite(cell):
         return cell
-    if kind not in WAYS:
+    if kind not in _ways():
         raise Unheld(f"an object of {kind.__name__} is not held")
-    name, way = WAYS[kind]
+    name, way = _ways()[kind]
     return {f"${name}": way(cell)}
 
 
@@ -185,27 +199,31 @@ def _stamp(data: list[Any]) -> Any:
     return stamp if data[2] is None else stamp.tz_localize("UTC").tz_convert(zone_of(data[2]))
 
 
-WAYS: dict[type, tuple[str, Callable[[Any], Any]]] = {
-    float: ("float", repr),
-    bytes: ("bytes", lambda cell: base64.b64encode(cell).decode()),
-    complex: ("complex", _told_complex),
-    Decimal: ("decimal", str),
-    dt.date: ("date", dt.date.isoformat),
-    dt.datetime: ("datetime", _told_datetime),
-    dt.time: ("time", _told_time),
-    dt.timedelta: ("timedelta", lambda cell: [cell.days, cell.seconds, cell.microseconds]),
-    uuid.UUID: ("uuid", str),
-    pd.Timestamp: ("Timestamp", _told_stamp),
-    pd.Timedelta: ("Timedelta", lambda cell: [int(cell.asm8.view("i8")), cell.unit]),
-    pd.Period: ("Period", lambda cell: [cell.ordinal, cell.freqstr]),
-}
+@cache
+def _ways() -> dict[type, tuple[str, Callable[[Any], Any]]]:
+    """Of each type of object its name and how it is told."""
+    return {
+        float: ("float", repr),
+        bytes: ("bytes", lambda cell: base64.b64encode(cell).decode()),
+        complex: ("complex", _told_complex),
+        Decimal: ("decimal", str),
+        dt.date: ("date", dt.date.isoformat),
+        dt.datetime: ("datetime", _told_datetime),
+        dt.time: ("time", _told_time),
+        dt.timedelta: ("timedelta", lambda cell: [cell.days, cell.seconds, cell.microseconds]),
+        uuid.UUID: ("uuid", str),
+        pd.Timestamp: ("Timestamp", _told_stamp),
+        pd.Timedelta: ("Timedelta", lambda cell: [int(cell.asm8.view("i8")), cell.unit]),
+        pd.Period: ("Period", lambda cell: [cell.ordinal, cell.freqstr]),
+    }
+
 
 BACK: dict[str, Callable[[Any], Any]] = {
     "$tuple": lambda data: tuple(meant(one) for one in data),
     "$dict": lambda data: {meant(key): meant(value) for key, value in data},
     "$interval": lambda data: pd.Interval(meant(data[0]), meant(data[1]), data[2]),
     "$numpy": _numpy,
-    "$missing": MISSING.__getitem__,
+    "$missing": lambda name: missing_of(name),
     "$float": lambda data: NAN if data == "nan" else float(data),
     "$bytes": lambda data: base64.b64decode(data, validate=True),
     "$complex": lambda data: complex(float(data[0]), float(data[1])),

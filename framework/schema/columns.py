@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
-from typing import Any
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -31,6 +30,11 @@ from framework.schema.fields import (
 )
 from framework.schema.objects import as_text, decode_objects, encode_objects
 from framework.schema.zones import pandas_name, zone_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    from framework.lazy import pd
 
 DENSE = "Save what series.sparse.to_dense() gives, or pass lossy=True to keep it as text."
 COUNTED = {"time": pa.int64(), "instant": pa.int64(), "duration": pa.int64(), "date": pa.int32()}
@@ -64,7 +68,7 @@ def _encode(values: Any, label: Any) -> tuple[Any, Field]:
         kind, alias = MASKED[str(dtype)]
         array = pa.array(values.array, type=pa.type_for_alias(alias), from_pandas=False)
         return array, Field("", label, kind, alias, str(dtype))
-    for known, encode in EXTENSIONS.items():
+    for known, encode in _extensions().items():
         if isinstance(dtype, known):
             return encode(values, label)
     raise refuse(label, f"the dtype {dtype} is not held", cure=DENSE if isinstance(dtype, pd.SparseDtype) else TO_TEXT)
@@ -154,14 +158,16 @@ def _counts(column: Column, field: Field) -> list[Any]:
     return numbers.to_pylist()  # type: ignore[no-any-return]
 
 
-EXTENSIONS: dict[type, Callable[[Any, Any], tuple[Any, Field]]] = {
-    pd.CategoricalDtype: _encode_category,
-    pd.StringDtype: _encode_text,
-    pd.DatetimeTZDtype: _encode_instant,
-    pd.PeriodDtype: _encode_period,
-    pd.IntervalDtype: _encode_interval,
-    pd.ArrowDtype: encode_arrow,
-}
+@cache
+def _extensions() -> dict[type, Callable[[Any, Any], tuple[Any, Field]]]:
+    return {
+        pd.CategoricalDtype: _encode_category,
+        pd.StringDtype: _encode_text,
+        pd.DatetimeTZDtype: _encode_instant,
+        pd.PeriodDtype: _encode_period,
+        pd.IntervalDtype: _encode_interval,
+        pd.ArrowDtype: encode_arrow,
+    }
 
 
 # --------------------------------------------------------------------------- Arrow -> pandas
@@ -213,7 +219,7 @@ def _decode_category(column: Column, field: Field) -> Any:
         strange = pc.and_(pc.is_null(codes), pc.is_valid(values))
         if pc.any(strange).as_py():
             raise _strange(field, f"holds {pc.filter(values, strange)[0].as_py()!r}, none of its categories")
-    numbers = _writable(codes.fill_null(-1).to_numpy())
+    numbers = _owned(codes.fill_null(-1))
     categories = index_of(_decode(known, inner))
     return pd.Categorical.from_codes(numbers, categories=categories, ordered=field.ordered)
 
@@ -225,21 +231,29 @@ def index_of(values: Any) -> Any:
 
 def _decode_masked(values: Column, field: Field) -> Any:
     if field.dtype not in MASKED:
-        return _writable(values.to_numpy().astype(field.dtype, copy=False))
+        return _owned(values).astype(field.dtype, copy=False)
     nothing = pa.scalar(0).cast(values.type)
-    numbers, gone = values.fill_null(nothing).to_numpy(), values.is_null().to_numpy()
-    return MASKED_ARRAYS[field.kind](_writable(numbers), _writable(gone))  # made so, a NaN beside NA stays one
+    numbers, gone = _owned(values.fill_null(nothing)), _owned(values.is_null())
+    return getattr(pd.arrays, MASKED_ARRAYS[field.kind])(numbers, gone)  # made so, a NaN beside NA stays one
 
 
-MASKED_ARRAYS: dict[str, Any] = {
-    "integer": pd.arrays.IntegerArray,
-    "float": pd.arrays.FloatingArray,
-    "boolean": pd.arrays.BooleanArray,
-}
+MASKED_ARRAYS = {"integer": "IntegerArray", "float": "FloatingArray", "boolean": "BooleanArray"}
+
+
+def _owned(values: Column) -> Any:
+    """The numbers in memory of their own, for a frame's owner may write.
+
+    It is Arrow's, which has some at hand: numpy asks the system for it, and touching that takes longer than the copy.
+    """
+    kind = values.type
+    if values.null_count or not len(values) or not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        return _writable(values.to_numpy())
+    whole = pa.concat_arrays(values.chunks)  # a copy of a single one too
+    return _writable(np.frombuffer(whole.buffers()[1], kind.to_pandas_dtype(), len(whole)))
 
 
 def _writable(numbers: Any) -> Any:
-    """Arrow lends its memory read-only; a frame's owner may write."""
+    """Arrow lends its memory read-only."""
     return numbers if numbers.flags.writeable else numbers.copy()
 
 
@@ -250,7 +264,7 @@ def _decode_text(values: Column, field: Field) -> Any:
 
 def _numbers(values: Column) -> Any:
     numbers = values.cast(pa.int64())
-    return _writable((numbers.fill_null(NAT) if numbers.null_count else numbers).to_numpy())
+    return _owned(numbers.fill_null(NAT) if numbers.null_count else numbers)
 
 
 def _decode_time(values: Column, field: Field) -> Any:

@@ -6,16 +6,19 @@ import re
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 
 from framework.errors import FidelityError
 from framework.schema import zones
-from framework.schema.cells import MISSING
 
-__all__ = ["FLOATS", "INTEGERS", "MASKED", "MISSING", "MOST_RUNS", "OBJECTS", "WIDER", "Column", "Field", "Runs"]
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    from framework.lazy import pd
+
+__all__ = ["FLOATS", "INTEGERS", "MASKED", "MOST_RUNS", "OBJECTS", "WIDER", "Column", "Field", "Runs"]
 
 Runs = tuple[tuple[str, int], ...]
 Column = Any  # a pyarrow.ChunkedArray

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Hashable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from framework.errors import ColumnNotFoundError, FormatError, OptionError, SchemaError, known_names
@@ -27,8 +25,12 @@ from framework.schema.labels import (
     plain_label,
 )
 
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    from framework.lazy import pd
+
 VERSION = 1
-WORTH_THREADS = 1_000_000  # cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,19 +246,10 @@ def _made_name(field: Field) -> str:
 def decode(table: pa.Table, schema: FrameSchema) -> pd.DataFrame:
     """The frame that the table and its schema stand for."""
     index = _decode_index(table, schema)
-    arrays = _decoded(table, schema.values)
+    arrays = [decode_column(table.column(field.name), field) for field in schema.values]
     frame = pd.DataFrame({place: _typed(array, index) for place, array in enumerate(arrays)}, index=index, copy=False)
     frame.columns = columns_from(schema.columns, [field.label for field in schema.values])
     return frame
-
-
-def _decoded(table: pa.Table, fields: Sequence[Field]) -> list[Any]:
-    """The columns' arrays; of a large table several at a time, for most of the work is done without Python's lock."""
-    columns = [table.column(field.name) for field in fields]
-    if table.num_rows * len(fields) < WORTH_THREADS:
-        return list(map(decode_column, columns, fields))
-    with ThreadPoolExecutor(pa.cpu_count()) as workers:
-        return list(workers.map(decode_column, columns, fields))
 
 
 def _typed(values: Any, index: Any) -> Any:

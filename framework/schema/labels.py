@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from framework.schema import cells
 from framework.schema.columns import COUNTED, decode_column, encode_column
 from framework.schema.fields import Field, refuse, text_dtype, text_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    from framework.lazy import pd
 
 RENAME = "Rename it to text."
 PLAIN = ("object", "int64", "bool")  # dtypes of labels that need no more than their name
@@ -26,7 +30,7 @@ def plain_label(label: Any) -> Any:
     if isinstance(label, tuple):
         return tuple(plain_label(part) for part in label)
     if cells.is_missing(label):
-        return cells.MISSING[str(cells.missing_name(label))]  # one NaN for all, so that it is found again
+        return cells.missing_of(str(cells.missing_name(label)))  # one NaN for all, so that it is found again
     try:
         cells.dumps(label)
     except cells.Unheld:

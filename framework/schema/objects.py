@@ -8,20 +8,24 @@ import uuid
 from collections.abc import Callable
 from decimal import Decimal
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from framework.schema import cells as one
-from framework.schema.fields import MISSING, MOST_RUNS, Column, Field, Runs, refuse
+from framework.schema.cells import missing_of
+from framework.schema.fields import MOST_RUNS, Column, Field, Runs, refuse
+
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    from framework.lazy import pd
 
 SAMPLED = 1000  # cells by which it is judged whether objects are repeated
 RUN = 512  # texts that stand together, by which it is judged whether they are
 MOST_BYTES = 2**31 - 1  # that one piece of Arrow's text holds
-NOTHING = {type(None), type(pd.NaT), type(pd.NA)}
 
 # The exact type of all cells -> the kind and the Arrow type that hold it; what does not fit there is kept as `mixed`.
 ARROW_HOLDS: dict[type, tuple[str, str]] = {
@@ -88,7 +92,7 @@ def spread(array: Any, codes: Any, *, most: int = MOST_BYTES) -> Any:
 
 def _encoded(cells: Any, label: Any) -> tuple[Any, str, str]:
     """Arrow values, and the kind and the Arrow type that hold them."""
-    types = set(map(type, cells)) - NOTHING
+    types = set(map(type, cells)) - {type(None), type(pd.NaT), type(pd.NA)}
     if float in types and len(types) <= 2 and _all_nan(cells, types):
         types.remove(float)
     kind = types.pop() if len(types) == 1 else str if not types else None
@@ -192,11 +196,11 @@ def _mark_missing(cells: Any, values: Column, runs: Runs) -> Any:
     places = np.flatnonzero(values.is_null().to_numpy())
     changed = sum(count for _, count in runs) != len(places)  # by others: then the first kind is for all
     if len(runs) == 1 or changed:
-        cells[places] = MISSING[runs[0][0]]
+        cells[places] = missing_of(runs[0][0])
         return cells
     start = 0
     for name, count in runs:
-        cells[places[start : start + count]] = MISSING[name]
+        cells[places[start : start + count]] = missing_of(name)
         start += count
     return cells
 

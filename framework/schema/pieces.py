@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 
 from framework.schema.frames import FrameSchema, decode, only_rows, table_of
 from framework.schema.joining import merged
 from framework.schema.missing import Cursor, counted
 from framework.schema.selection import Selection
+
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    from framework.lazy import pd
 
 Piece = tuple[pa.Table, FrameSchema]
 

@@ -6,10 +6,9 @@ import datetime as dt
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -31,6 +30,11 @@ from framework.schema.fields import (
 )
 from framework.schema.kindred import canonical, fits, merged, nothing, runs_for
 from framework.schema.objects import retold
+
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    from framework.lazy import pd
 
 UNITS = ("s", "ms", "us", "ns")
 CLOCKS = {unit: f"time{32 if unit in ('s', 'ms') else 64}[{unit}]" for unit in UNITS}

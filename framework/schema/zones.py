@@ -10,9 +10,13 @@ from __future__ import annotations
 import datetime as dt
 import importlib
 import zoneinfo
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    from framework.lazy import pd
+
 
 LIBRARIES = ("zoneinfo/", "pytz/", "dateutil/", "offset/")
 

@@ -32,6 +32,14 @@ class Step:
         How often it is tried again after an error.
     timeout : float, optional
         Seconds that one try may take.
+    after : tuple of str
+        Names of steps that must be done before it, whatever data they make.
+    despite : tuple of str
+        Those of them that may have failed, or been skipped.
+    goes_on : bool
+        Whether what does not depend on it runs when it fails.
+    when : callable, optional
+        Asked before it runs: why it need not, or None.
     """
 
     name: str
@@ -44,11 +52,15 @@ class Step:
     source: Path | None = None
     retries: int = 0
     timeout: float | None = None
+    after: tuple[str, ...] = ()
+    despite: tuple[str, ...] = ()
+    goes_on: bool = False
+    when: Callable[[], str | None] | None = None
 
     @property
     def is_barrier(self) -> bool:
         """Whether nothing is known of its data, so that all before it comes before, and all after it after."""
-        return not self.inputs and not self.outputs
+        return not self.inputs and not self.outputs and not self.after
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +72,36 @@ class Made:
     outputs : mapping
         Data by name; None for one that was not made, which leaves what was there.
     warnings : list of str
+    told : Told, optional
+        What else it says of what it did.
     """
 
     outputs: Mapping[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    told: Told | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a step says of what it did, beside its data; all of it JSON-able.
+
+    Attributes
+    ----------
+    outcome : str
+        The name of an Outcome; empty where that is not said.
+    metrics, artifacts, globals : mapping
+        Numbers; paths of files that it made; values for the steps that come after it.
+    cursors : mapping
+        How far it has read its sources; kept once all that depends on it is saved.
+    """
+
+    outcome: str = "SUCCESS"
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+    globals: Mapping[str, Any] = field(default_factory=dict)
+    cursors: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What of it there is, as it is kept."""
+        all_of_it = {name: dict(getattr(self, name)) for name in ("metrics", "artifacts", "globals", "cursors")}
+        return {name: value for name, value in all_of_it.items() if value}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import uuid
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
@@ -15,17 +16,19 @@ from framework.results import Result, raise_if_any_failed
 from framework.store import Store
 from framework.workspace.conditions import conditions_in
 from framework.workspace.copying import Copied, Way, copy_one
-from framework.workspace.files import File
-from framework.workspace.history import History
+from framework.workspace.files import SUFFIXES, File
 from framework.workspace.places import Place
+from framework.workspace.scripts import Scripts
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from framework.workspace.comparing import Comparison
+
 Told = Callable[[Result], None]
 
 
-class Workspace(History):
+class Workspace(Scripts):
     """A folder with `millpond.yaml`; without one, the current folder. Relative paths start there.
 
     Parameters
@@ -136,6 +139,49 @@ class Workspace(History):
                 result.fail(done.error)
         raise_if_any_failed(report, f"copying all of {source[:-1]}")
         return [done.value for done in attempts if done.value is not None]
+
+    def changes(self, reference: str, against: str | None = None, *, keys: Sequence[str] = ()) -> Comparison:
+        """What differs between a dataset and what it was.
+
+        Parameters
+        ----------
+        reference : str
+            `store:name`, or the path of a file.
+        against : str, optional
+            Another dataset or file, or a backup's id; its newest backup unless given.
+        keys : sequence of str
+            What rows are told apart by; whole rows are compared without.
+
+        Raises
+        ------
+        BackupNotFoundError
+            It has none.
+        """
+        from framework.workspace.comparing import compare
+
+        after = self._frame(self.readable(reference))
+        if against is not None and (":" in against or against.endswith(tuple(SUFFIXES))):
+            return compare(self._frame(self.readable(against)), after, keys)
+        return compare(self._frame_of_backup(reference, against), after, keys)
+
+    @staticmethod
+    def _frame(place: Place) -> pd.DataFrame:
+        if isinstance(place, File):
+            return place.get_data()
+        found: pd.DataFrame = place[0].get_data(place[1])
+        return found
+
+    def _frame_of_backup(self, reference: str, backup_id: str | None) -> pd.DataFrame:
+        """What a backup holds, by way of the temp store."""
+        _, vault, name = self._backed(reference)
+        temp, passing = self.store("temp"), f"diff_{uuid.uuid4().hex[:12]}"
+        try:
+            vault.restore_data(name, backup_id, into=f"temp:{passing}")
+            found: pd.DataFrame = temp.get_data(passing)
+            return found
+        finally:
+            if temp.exists(passing):
+                temp.delete_data(passing)
 
     def remove(self, reference: str) -> bool:
         """Delete a dataset; its backups stay."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from framework.engine.case import Project
     from framework.engine.flow import Choice, Flow, Loom
     from framework.engine.plan import Plan
+    from framework.logs import Session
 
 TEMPLATES = "templates"
 LOGGING = "config/logging.yaml"
@@ -34,9 +35,15 @@ class Cases(Keeping):
         """Makes the cases of this workspace ready."""
         from framework.engine.flow import Loom
 
-        root = self.settings.workspace
-        _, variables = from_dotenv(root / ".env", Names((), ()))
-        return Loom(root, self.store, self.logger or logging.getLogger("millpond.case"), {**variables, **os.environ})
+        return Loom(
+            self.settings.workspace, self.store, self.logger or logging.getLogger("millpond.case"), self.variables
+        )
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment, and what `.env` adds to it."""
+        _, variables = from_dotenv(self.settings.workspace / ".env", Names((), ()))
+        return {**variables, **os.environ}
 
     @property
     def project(self) -> Project:
@@ -83,21 +90,39 @@ class Cases(Keeping):
         return rows
 
     @contextmanager
-    def session(self, stem: str) -> Iterator[Path]:
+    def session(
+        self,
+        stem: str,
+        *,
+        level: str | int | None = None,
+        folder: str | os.PathLike[str] | None = None,
+        join: Session | None = None,
+    ) -> Iterator[Path]:
         """While a command runs something: its log goes to a file of its own, `logs/<stem>_<time>.log`.
 
-        `config/logging.yaml` says from which level on, or more, as `logging.config.dictConfig` takes it.
+        `config/logging.yaml` says from which level on, or more, as `logging.config.dictConfig` takes it;
+        `logging:` of the project where the files lie (`base_path`), the level, and for how long (`retention_days`).
+
+        Parameters
+        ----------
+        level, folder : optional
+            What wins over them.
+        join : Session, optional
+            Another process's.
         """
         from framework.logs import configure, session_log
         from framework.yaml import read_yaml
 
         root = self.settings.workspace
         said = self.project.said("logging", {})
-        folder = said.get("base_path", "logs") if isinstance(said, dict) else "logs"
+        said = said if isinstance(said, dict) else {}
         more = read_yaml(root / LOGGING).value if (root / LOGGING).is_file() else None
         more = {"level": more} if isinstance(more, str) else more
-        level = configure(more, LOGGING) if isinstance(more, dict) else "INFO"
-        with session_log(root / str(folder), stem, level=level) as path:
+        known = configure(more, LOGGING) if isinstance(more, dict) else said.get("level", "INFO")
+        days = said.get("retention_days")
+        days = float(days) if isinstance(days, (int, float)) and days > 0 else None
+        place = Path(root, os.path.expanduser(folder or said.get("base_path", "logs")))
+        with session_log(place, stem, level=known if level is None else level, keep_days=days, join=join) as path:
             yield path
 
     def reference(self) -> str:

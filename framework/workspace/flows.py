@@ -11,7 +11,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from framework.engine.reuse import Reuse, Verdict
     from framework.steps import Step
 
-Told = Callable[[Result], None]
+Listener = Callable[[Result], None]
 CANCELLED = Outcome.CANCELLED
 
 
@@ -66,7 +66,7 @@ class How:
     parallel: int = 1
     executor: str = "threads"
     on_start: Callable[[Step], None] | None = None
-    on_done: Told | None = None
+    on_done: Listener | None = None
     log_file: Path | None = None
 
 
@@ -142,7 +142,8 @@ class Flows(Cases):
         flow = self.flow(case, params, choice=choice, section=section)
         with self._alone(flow.case.key):
             reuse = self._reuse(flow) if how.resume else None
-            row = self._run_row("case" if section == "pipeline" else section, flow, how)
+            kind = "case" if section == "pipeline" else section
+            row = run_row(kind, flow.case.name, flow.case.key, flow.told(), how)
             if how.keep_inputs or (how.keep_inputs is None and flow.case.replayable):
                 row.plan = {**row.plan, "kept": self._keep(flow, row.run_id)}
             with self._on_record(row) as writer:
@@ -159,7 +160,7 @@ class Flows(Cases):
                     keep_going=how.keep_going,
                 )
                 finish(row, result)
-        self._told(flow, result)
+        self._tell_of(result, flow.case.name, flow.case.key, flow.case.on_failure)
         return result
 
     @property
@@ -168,15 +169,15 @@ class Flows(Cases):
 
     @contextmanager
     def _alone(self, key: str) -> Iterator[None]:
-        """One run of a case at a time."""
+        """One run of a case, or of a job, at a time."""
         name = hashlib.sha256(key.encode()).hexdigest()[:16]
         lock = lock_for(self.settings.own_folder / "cases" / f"{name}.lock")
         with ExitStack() as held:
             try:
-                held.enter_context(locked(lock, timeout=0.0, what=f"the case {Path(key).name}"))
+                held.enter_context(locked(lock, timeout=0.0, what=f"the run of {Path(key).name}"))
             except LockedError as error:
                 raise LockedError(
-                    f"Another run of the case {Path(key).name} goes on; nothing was run.",
+                    f"Another run of {Path(key).name} goes on; nothing was run.",
                     cure="Try again when it is over: millpond runs list.",
                     resource=key,
                 ) from error
@@ -191,23 +192,6 @@ class Flows(Cases):
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
-    def _run_row(self, kind: str, flow: Flow, how: How, *, replay_of: str | None = None) -> RunRow:
-        from framework.engine.ledger import RunRow
-
-        word = re.sub(r"\W+", "_", Path(flow.case.key).name or flow.case.name).strip("_") or "run"
-        return RunRow(
-            run_id=f"{word}_{uuid.uuid4().hex[:8]}",
-            kind=kind,
-            name=flow.case.name,
-            key=flow.case.key,
-            started_at=time.time(),
-            user=attempt("user", getpass.getuser).value or "",
-            versions={"millpond": __version__, "python": platform.python_version()},
-            plan=flow.told(),
-            log_file=str(how.log_file) if how.log_file else None,
-            replay_of=replay_of,
-        )
-
     @contextmanager
     def _on_record(self, row: RunRow) -> Iterator[Writer]:
         """While it runs: a run that is broken off reads CANCELLED, and one that an error ends FAILED."""
@@ -221,13 +205,14 @@ class Flows(Cases):
                     row.exit_code = CANCELLED.exit_code
                 raise
 
-    def _told(self, flow: Flow, result: Result) -> None:
-        hook = flow.case.on_failure or self.settings.ON_FAILURE
+    def _tell_of(self, result: Result, name: str, key: str, hook: str | None) -> None:
+        """Tell whom the case or the job names, or else the settings, of a run that failed."""
+        hook = hook or self.settings.ON_FAILURE
         if result or not hook:
             return
         from framework.engine.alarm import tell
 
-        story = {"name": flow.case.name, "case": flow.case.key, **result.as_dict(), "run_id": result.run_id}
+        story = {"name": name, "case": key, **result.as_dict(), "run_id": result.run_id}
         tell(hook, story, folder=self.settings.workspace, logger=self._log)
 
     def generate_data(
@@ -235,6 +220,27 @@ class Flows(Cases):
     ) -> Result:
         """Run the steps that a case lists under `generate_data`."""
         return self.run(case, params, section="generate_data", how=how)
+
+
+def run_row(
+    kind: str, name: str, key: str, plan: Mapping[str, Any], how: How, *, replay_of: str | None = None
+) -> RunRow:
+    """A run that begins now, as it will be on record."""
+    from framework.engine.ledger import RunRow
+
+    word = re.sub(r"\W+", "_", Path(key).name if os.sep in key else name).strip("_") or "run"
+    return RunRow(
+        run_id=f"{word}_{uuid.uuid4().hex[:8]}",
+        kind=kind,
+        name=name,
+        key=key,
+        started_at=time.time(),
+        user=attempt("user", getpass.getuser).value or "",
+        versions={"millpond": __version__, "python": platform.python_version()},
+        plan=plan,
+        log_file=str(how.log_file) if how.log_file else None,
+        replay_of=replay_of,
+    )
 
 
 def finish(row: RunRow, result: Result) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from framework.results import Result
 from framework.vault.contents import digests_of
-from framework.workspace.flows import AS_USUAL, Flows, How, finish
+from framework.workspace.flows import AS_USUAL, Flows, How, finish, run_row
 
 if TYPE_CHECKING:
     from framework.engine.ledger import RunRow, StepRow
@@ -100,7 +100,7 @@ class History(Flows):
         keep = False
         try:
             flow = again(self.loom, row, self.contents, folder)
-            mine = self._run_row("replay", flow, how, replay_of=row.run_id)
+            mine = run_row("replay", flow.case.name, flow.case.key, flow.told(), how, replay_of=row.run_id)
             mine.run_id, mine.key = f"replay_{uuid.uuid4().hex[:8]}", f"replay of {row.run_id}"
             with self._on_record(mine) as writer:
                 runner = Runner(self._log, on_start=how.on_start, on_done=how.on_done)

@@ -1,4 +1,4 @@
-"""Frames large enough that their columns are decoded side by side."""
+"""Frames of many rows, and of tables that come in pieces: their memory is their own."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import pytest
 
 from framework.errors import FidelityError
 from framework.schema import decode, encode
-from framework.schema.frames import WORTH_THREADS
 from framework.testing import assert_same
 
-ROWS = WORTH_THREADS // 5 + 1
+ROWS = 200_001
 
 
 def large() -> pd.DataFrame:
@@ -43,3 +42,16 @@ def test_a_strange_cell_in_a_large_frame_is_named() -> None:
     table, schema = encode(large())
     with pytest.raises(FidelityError, match="'kind' holds 7, none of its categories"):
         decode(table.set_column(4, "kind", pa.array(np.full(ROWS, 7))), schema)
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_who_writes_into_a_frame_changes_neither_its_table_nor_another_frame(pieces: int) -> None:
+    """No column of a frame shares memory with the table that it was decoded from."""
+    table, schema = encode(large())
+    table = pa.concat_tables([table.slice(0, ROWS // pieces), table.slice(ROWS // pieces)]) if pieces > 1 else table
+    first, second = decode(table, schema), decode(table, schema)
+    cells = {"time": pd.Timestamp("1999-01-01"), "text": "new", "real": -1.0, "whole": -1, "kind": 2}
+    for label, cell in cells.items():
+        first[label].array[3] = cell
+    assert_same(large(), second)
+    assert_same(large(), decode(table, schema))

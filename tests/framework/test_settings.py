@@ -41,6 +41,7 @@ SPEC_NAMES = {
     "LEDGER_URL": None,
     "LEDGER_KEEP": 1000,
     "LEDGER_DAYS": 365,
+    "RUNS_DAYS": 30,
     "ON_FAILURE": None,
 }
 

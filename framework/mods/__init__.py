@@ -1,0 +1,1 @@
+"""Mods: reusable parts with metadata, typed parameters and one kind of answer."""
