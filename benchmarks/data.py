@@ -19,6 +19,8 @@ def make(folder: Path, rows: int) -> None:
     for name, table in (("prices", prices(rows)), ("customers", customers(rows // 2))):
         _write(folder / f"{name}.arrow", table)
         _write_csv(folder / f"{name}.csv", table)
+    ten = "".join(f"{number:03d},name {number},{number}.5,2026-01-{number + 1:02d}\n" for number in range(10))
+    (folder / "ten.csv").write_text(f"id,name,amount,day\n{ten}")
 
 
 def prices(rows: int, seed: int = 1) -> Any:

@@ -57,7 +57,7 @@ def lines(row: Row, timed: dict[str, Timed], place: Place) -> Iterator[Line]:
     ours = timed.get(OURS)
     if ours is None or not ours.seconds:
         return
-    if row.rate is not None:
+    if row.rate is not None and not row.goals[0].of:
         yield _rate_line(row, ours, place)
         return
     goals = {_fastest(goal, timed): goal for goal in row.goals}
@@ -67,7 +67,11 @@ def lines(row: Row, timed: dict[str, Timed], place: Place) -> Iterator[Line]:
         yield Line(row.title, "", ours.median, None, ours.median / goal.factor, 0, goal.text, reached, ours.memory)
     for who, other in timed.items():
         if who != OURS and other.seconds:
-            yield _line(row, who, ours, other, goals.get(who))
+            line = _line(row, who, ours, other, goals.get(who))
+            if row.rate is not None:
+                rates = [row.rate(place) / each.median / 1e6 for each in (ours, other)]
+                line.note = "; ".join(part for part in (f"{rates[0]:.0f} / {rates[1]:.0f} MB/s", line.note) if part)
+            yield line
 
 
 def _fastest(goal: Goal, timed: dict[str, Timed]) -> str | None:

@@ -14,6 +14,7 @@ BaseFrameworkException
 │   ├── DatasetExistsError      a dataset of that name is there already      (FileExistsError)  20
 │   ├── BackupNotFoundError     no backup of that id or dataset                 (KeyError)     20
 │   ├── FormatError             a file's content is not what its format demands (ValueError)
+│   ├── IngestionException      a file to prepare is not a table, or not surely which   (ValueError)   20
 │   ├── FidelityError           the store cannot hold these values exactly      (TypeError)
 │   ├── SchemaError             the data does not fit the table that is there   (ValueError)
 │   ├── KeysError               upsert keys are missing, null or repeated       (ValueError)
@@ -22,15 +23,18 @@ BaseFrameworkException
 │   ├── StorageError            the disk or the server refused                  (OSError)
 │   │   └── UnavailableError    the server cannot be reached
 │   │       └── OutcomeUnknownError  it went away while it committed; holds the save's id
+│   ├── CompatibilityException  the columns are not those that a blueprint needs               20
 │   └── FetchError              a site could not be read
 │       ├── BlockedError        the site refuses us
 │       └── PageError           the page is not the page that was asked for
 ├── PluginException             a step of the user's raised                               exit 30
+│   ├── ProcessingException     preparing the data failed: a type, an age, a feature
 │   └── StepError
 │       ├── StepTimeoutError    it took longer than it may                    (TimeoutError)   40
 │       └── ModError            a mod answered that it failed; holds what it told            its own
 ├── ValidationException         parameters or data broke a rule                           exit 20
-│   └── ParameterError          a value of the wrong type or range              (ValueError)
+│   ├── ParameterError          a value of the wrong type or range              (ValueError)
+│   └── DataQualityError        data is not good enough for its blueprint; holds all issues
 └── FrameworkException          the framework itself                                      exit 30
     └── PartialFailure          several things were tried, some failed; holds the report
 
@@ -73,7 +77,10 @@ class BaseFrameworkException(Exception):
         self.timestamp = datetime.now(UTC)
 
     def __str__(self) -> str:
-        return f"{self.message} {self.cure}" if self.cure else self.message
+        if not self.cure:
+            return self.message
+        stop = "" if self.message.endswith((".", "!", "?", ":", "\n")) else "."
+        return f"{self.message}{stop} {self.cure}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self.args, self.__dict__))
@@ -177,6 +184,22 @@ class FormatError(DataException, ValueError):
         self.line = line
 
 
+class IngestionException(DataException, ValueError):
+    """A file to prepare is refused: broken, beyond a limit, or to be read in more than one way.
+
+    Attributes
+    ----------
+    line : int or None
+        The first line at fault, counted from 1.
+    """
+
+    exit_code = 20
+
+    def __init__(self, message: str = "", *, line: int | None = None, **context: Any) -> None:
+        super().__init__(message, **context)
+        self.line = line
+
+
 class FidelityError(DataException, TypeError):
     """The store cannot hold these values exactly, so it holds nothing; `lossy=True` accepts the loss."""
 
@@ -223,6 +246,22 @@ class OutcomeUnknownError(UnavailableError):
         self.save_id = save_id
 
 
+class CompatibilityException(DataException):
+    """The columns of a dataset are not those that a blueprint needs.
+
+    Attributes
+    ----------
+    result : CompatibilityResult or None
+        Which fields are there, which lack, which columns come near.
+    """
+
+    exit_code = 20
+
+    def __init__(self, message: str = "", *, result: Any = None, **context: Any) -> None:
+        super().__init__(message, **context)
+        self.result = result
+
+
 class FetchError(DataException):
     """A site could not be read."""
 
@@ -237,6 +276,10 @@ class PageError(FetchError):
 
 class PluginException(BaseFrameworkException):
     pass
+
+
+class ProcessingException(PluginException):
+    """Data that was good enough could not be prepared: a value of another type, a negative age, a feature that failed."""
 
 
 class StepError(PluginException):
@@ -275,6 +318,23 @@ class ValidationException(BaseFrameworkException):
 
 class ParameterError(ValidationException, ValueError):
     """A parameter of the wrong type or range."""
+
+
+class DataQualityError(ValidationException):
+    """Data is not good enough for its blueprint.
+
+    Attributes
+    ----------
+    issues : list of Issue
+        All of them, the severest first.
+    result : ValidationResult or None
+        With the score and what cost it how many points.
+    """
+
+    def __init__(self, message: str = "", issues: Iterable[Any] = (), *, result: Any = None, **context: Any) -> None:
+        super().__init__(message, **context)
+        self.issues = list(issues)
+        self.result = result
 
 
 class FrameworkException(BaseFrameworkException):

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from framework.errors import DataException, FidelityError, FormatError, SchemaError, StorageError
+from framework.errors import DataException, FidelityError, FormatError, IntegrityError, SchemaError, StorageError
 from framework.files import (
     check_name,
     copy_into,
@@ -81,7 +81,7 @@ class FolderStore(Store):
         """What is on record of the file; None where there is none, or none that can be read, which can be replaced."""
         try:
             return self._saved(path, path.stem)[0]
-        except (FormatError, FidelityError, SchemaError):
+        except (FormatError, FidelityError, IntegrityError, SchemaError):
             return None
 
     @contextmanager

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from framework.errors import FormatError
+from framework.errors import FormatError, IntegrityError
 from framework.folder import Saved
 from framework.formats.parts import PartFile
 from framework.parts_folder import PartsFolder
@@ -96,7 +96,7 @@ class ParquetFolder(PartsFolder):
 
         try:
             return _told(read_notes(path), 0, path)
-        except FormatError:
+        except (FormatError, IntegrityError):  # what cannot be read can be replaced
             return None
 
 

@@ -35,6 +35,8 @@ __all__ = [
     "setup_logger",
 ]
 
+USERS = "millpond.user"  # the logger above those of scripts
+OF_COMMANDS = "framework.cli.run"  # where it is loaded, sessions are the command's to open
 OF_LOGS = ("log_level", "log_path", "log_format")
 
 _process: dict[str, Any] = {}
@@ -154,7 +156,9 @@ def setup_logger(name: str) -> logging.Logger:
 
     >>> setup_logger(__name__).info("Processing started", extra={"rows": 1000})
     """
-    return logging.getLogger(f"millpond.user.{name}" if not name.startswith("millpond") else name)
+    if _logs is None and current_session() is None and OF_COMMANDS not in sys.modules:
+        _first.begin_listening()
+    return logging.getLogger(name if name.startswith("millpond") else f"{USERS}.{name}")
 
 
 # --------------------------------------------------------------------------- the session
@@ -176,6 +180,27 @@ def _checked(config: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(config.get(key), (str, os.PathLike, type(None))):
             raise ParameterError(f"{key} is {config[key]!r}.", cure="Write a path.")
     return {key: os.fspath(value) if isinstance(value, os.PathLike) else value for key, value in config.items()}
+
+
+class _First(logging.Handler):
+    """Begins the session, or joins that of the command, with the first thing that a script logs."""
+
+    def begin_listening(self) -> None:
+        users = logging.getLogger(USERS)
+        users.addHandler(self)
+        users.setLevel(logging.DEBUG)  # how much is written is the session's to say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        users = logging.getLogger(USERS)
+        users.removeHandler(self)
+        users.setLevel(logging.NOTSET)
+        with _guard:
+            begun = attempt("session", lambda: _have_session(get_global_config())) if _logs is None else None
+        if begun is not None and begun.error is not None:  # what is logged stops no script
+            logging.getLogger("millpond.session").warning("this session has no log: %s", begun.error)
+
+
+_first = _First()
 
 
 def _have_session(config: Mapping[str, Any]) -> None:

@@ -48,4 +48,14 @@ ROWS = (
         (within(1.25, "import pandas, pyarrow"),),
         rounds=9,
     ),
+    Row(
+        "startup_run_mod",
+        "run-mod csv_reader on 10 rows",
+        (
+            Case(OURS, OURS, command=(OURS, "run-mod", "csv_reader", "--set", "input_path=../ten.csv")),
+            _import("import pandas, pyarrow", OURS, "import pandas, pyarrow"),
+        ),
+        (within(1.5, "import pandas, pyarrow"),),
+        rounds=9,
+    ),
 )

@@ -163,7 +163,8 @@ class PlanRun:
             self._check_reads(step, visit.read)
             more = [name for name in visit.read if name not in step.inputs] if noted else []
             before += [hub.record(name) for name in more if name not in outputs and name in hub]
-            done = Done(inputs=before, warnings=[*made.warnings, *self._lacking(step, outputs)], told=made.told)
+            lacking = self._lacking(step, outputs) if made.told is None else []  # a mod may make less than it can
+            done = Done(inputs=before, warnings=[*made.warnings, *lacking], told=made.told)
             for name, data in outputs.items():
                 check_stopped()  # what was given up saves nothing
                 if data is not None or name in visit.registered:

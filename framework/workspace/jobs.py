@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framework.errors import ConfigurationException, DatasetNotFoundError, UnknownNameError
+from framework.errors import ConfigurationException, DatasetNotFoundError, StepTimeoutError, UnknownNameError
 from framework.logs import current_session, log_context
 from framework.results import Result
 from framework.workspace.cases import Params, as_settings_texts
@@ -166,7 +166,7 @@ class Jobs(History):
         """
         job = self.mod_job(name, params, settings, shared=shared) if isinstance(name, str) else name
         whole = self._run_job(job, "mod", how, timeout=timeout)
-        result = whole.children[0]
+        result = whole.children[0] if whole.children else whole
         result.run_id, result.children = whole.run_id, []
         result.logs = {**result.logs, **self._logs}
         return result
@@ -257,6 +257,8 @@ class Jobs(History):
                         return runner.run(run.plan, hub, writer=writer, reuse=reuse, origins=origins, codes={})
 
                     result = work() if limit is None else bounded(job.name, work, limit)
+                except StepTimeoutError as error:  # of all together: a mod's own is its Result
+                    result = Result(job.name).fail(error)
                 finally:
                     self._keep_cursors(run, row, before)
                 result.artifacts = {

@@ -16,7 +16,6 @@ from framework.errors import (
     ConfigurationException,
     DatasetNotFoundError,
     LockedError,
-    StepTimeoutError,
     UnknownNameError,
 )
 from framework.results import Result
@@ -140,13 +139,15 @@ def test_retries_run_a_mod_again_and_not_for_bad_input(shop: Shop) -> None:
 
 @pytest.mark.timeout(30)
 def test_a_mod_and_a_job_that_take_too_long_end_with_40(shop: Shop) -> None:
-    """A mod's time is its own; the job's is that of all together, and its run is on record as failed."""
+    """A mod's time is its own; the job's is that of all together, and its run is on record as failed, and told of."""
     result = shop.run("mods: {plain: {sleeps: 60}}\nsteps: {plain: {timeout: 0.2}}\n")
     assert (result.exit_code, outcomes(result)) == (40, {"plain": "TIMEOUT"})
-    with pytest.raises(StepTimeoutError):
-        shop.run("timeout: 0.3\nmods: {a: {mod: plain}, b: {mod: plain, sleeps: 60}}\n")
+    hook = f"{sys.executable} -c \"import sys; open('told','w').write(sys.stdin.read())\""
+    text = "timeout: 0.3\nmods: {a: {mod: plain}, b: {mod: plain, sleeps: 60}}\n"
+    result = shop.run(f"on_failure: {json.dumps(hook)}\n{text}")
     row, _ = shop.workspace.ran()
-    assert (row.state, row.exit_code) == ("FAILED", 40)
+    assert (result.exit_code, result.run_id, row.state, row.exit_code) == (40, row.run_id, "FAILED", 40)
+    assert json.loads((shop.root / "told").read_text())["exit_code"] == 40
 
 
 # --------------------------------------------------------------------------- what is handed on

@@ -8,8 +8,10 @@ from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
+import pytest
 
 from framework import DataFactory
+from framework.errors import FormatError, IntegrityError
 from framework.settings import as_settings
 
 
@@ -41,3 +43,18 @@ def test_a_snapshot_of_hard_links_keeps_what_is_on_record_of_it(tmp_path: Path) 
     for _ in range(3):
         live.save_data(pd.DataFrame({"n": ["other"]}), "d")
     assert store("csv", tmp_path / "copy").get_data("d")["n"].dtype == "Int8"
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "temp"])
+def test_a_damaged_table_can_be_replaced(tmp_path: Path, kind: str) -> None:
+    """It cannot be read, nor be backed up; whoever has the data anew can save it."""
+    store = DataFactory(as_settings({}, workspace=tmp_path)).create_store(kind)
+    store.save_data(pd.DataFrame({"a": range(1000)}), "d")
+    path = store.path("d")
+    raw = bytearray(path.read_bytes())
+    raw[-40] ^= 255
+    path.write_bytes(raw)
+    with pytest.raises((FormatError, IntegrityError)):
+        store.get_data("d")
+    store.save_data(pd.DataFrame({"a": [1]}), "d")
+    assert store.get_data("d")["a"].tolist() == [1]

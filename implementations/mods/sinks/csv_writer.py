@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_validator
 
+from framework.attempt import attempt
 from framework.errors import FidelityError
 from framework.files import replacing, storage_errors
 from framework.formats.compression import codec_of, packed
@@ -101,7 +103,7 @@ def _write(stream: Any, schema: FrameSchema, pieces: Iterable[pa.Table], params:
         for piece in pieces:
             ours = piece.select(schema.names)
             block = pa.BufferOutputStream()
-            pacsv.write_csv(table_of_text(plain(ours, schema), schema), block, options)
+            pacsv.write_csv(_short(table_of_text(plain(ours, schema), schema), ours), block, options)
             stream.write(encoder.encode(block.getvalue().to_pybytes().decode()))
             rows += piece.num_rows
     except UnicodeEncodeError as error:
@@ -109,3 +111,17 @@ def _write(stream: Any, schema: FrameSchema, pieces: Iterable[pa.Table], params:
             f"{error.object[error.start]!r} cannot be written in {params.encoding}.", cure="Leave encoding at utf-8."
         ) from error
     return rows
+
+
+def _short(text: pa.Table, piece: pa.Table) -> pa.Table:
+    """Whole seconds without a fraction, and decimals as the numbers that they are, not as quoted text."""
+    import pyarrow as pa
+
+    for place, name in enumerate(text.column_names):
+        kind = text.column(place).type
+        if pa.types.is_decimal(piece.column(place).type):
+            text = text.set_column(place, name, piece.column(place))
+        elif pa.types.is_timestamp(kind):
+            done = attempt(name, partial(text.column(place).cast, pa.timestamp("s", kind.tz)))
+            text = text if done.value is None else text.set_column(place, name, done.value)
+    return text

@@ -37,6 +37,7 @@ EXAMPLE = {
     "mode": "upsert",
     "keys": ["id"],
 }
+BORROWS = {"connection_string": "database_reader"}  # what nothing says of it, where that says it
 EXAMPLE_FILES = {"customers.parquet": "id,name\n1,Ada\n2,Ben\n"}
 ENOUGH = "256MB"  # of memory for finding keys that repeat, beyond which it goes to disk
 

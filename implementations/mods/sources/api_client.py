@@ -22,6 +22,8 @@ from framework.redact import redact, register_secret
 from framework.registry import missing_extra
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from framework.http.calling import Call, Caller, Credentials
     from framework.http.page import Page
 
@@ -136,12 +138,15 @@ def run(params: Params) -> dict[str, Any]:
     for name, value in params.headers.items():
         register_secret(value if any(part in name.lower() for part in SECRET_NAMES) else None)
     progress = _progress(params, here)
-    pages = 0
+    pages = came = 0
     with _caller(params, here) as caller, Rows(here.folder, columns=params.columns) as rows:
         for records in _pages(params, caller, progress):
             pages += 1
             new = records if progress is None else [each for each in records if _is_new(each, progress)]
+            came += len(new)
             rows.add(flattened(new, params.endpoint) if params.flatten else new)
+        if progress is not None and not came:
+            _declare(rows, here.cursor(_source(params)))
         schema, tables = rows.tables()
         target = here.output(params.output_path)
         written = write_tables(target, schema, tables)
@@ -150,7 +155,7 @@ def run(params: Params) -> dict[str, Any]:
         result.add_metric("requests", caller.requests)
     known = progress.known if progress else 0
     if progress is not None and (kept := progress.kept()) is not None:
-        here.move_cursor(_source(params), kept)
+        here.move_cursor(_source(params), {**kept, "columns": _told_columns(schema)})
     here.logger.info("read %d records in %d pages", written, pages)
     result.add_metric("rows_processed", written + known)
     result.add_metric("rows_output", written)
@@ -173,6 +178,21 @@ def _progress(params: Params, here: ModRun) -> Progress | None:
         return None
     kept = here.cursor(_source(params))
     return Progress(params.cursor_field, kept, start=params.cursor_start, rank=rank_of_text, drops=True)
+
+
+def _told_columns(schema: pa.Schema) -> str:
+    return base64.b64encode(schema.serialize().to_pybytes()).decode()
+
+
+def _declare(rows: Rows, kept: Mapping[str, Any] | None) -> None:
+    """Where nothing is new, the columns of the last time: what comes after it finds those that it names."""
+    if kept is None or "columns" not in kept:
+        return
+    import pyarrow as pa
+
+    schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(kept["columns"])))
+    rows.kinds |= dict(zip(schema.names, schema.types, strict=True))
+    rows.add_rows(schema.names, [])
 
 
 def _is_new(record: Mapping[str, Any], progress: Progress) -> bool:
