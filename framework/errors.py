@@ -279,7 +279,7 @@ class PluginException(BaseFrameworkException):
 
 
 class ProcessingException(PluginException):
-    """Data that was good enough could not be prepared: a value of another type, a negative age, a feature that failed."""
+    """Data that was good enough could not be prepared: a value of another type, a negative age, a lost feature."""
 
 
 class StepError(PluginException):

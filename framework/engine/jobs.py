@@ -194,6 +194,11 @@ class JobRun:
         above = {each for before in direct for each in self._above(before)}
         return [before for before in direct if before not in above]
 
+    def below(self, name: str) -> list[str]:
+        """The mods that build on one, right away or by others."""
+        mine = next((place for place, use in enumerate(self.job.uses) if use.name == name), None)
+        return [use.name for place, use in enumerate(self.job.uses) if mine in self._above(place)]
+
     def _above(self, place: int) -> set[int]:
         found: set[int] = set()
         todo = list(self.plan.nodes[place].after)
@@ -250,11 +255,10 @@ class JobRun:
             The mods that are done.
         """
         needless = {name for name, told in self.made.items() if told["status"] == SKIPPED and not told["exit_code"]}
-        for place, node in enumerate(self.plan.nodes):
-            name = node.step.name
+        for name in (use.name for use in self.job.uses):
             if name not in rows or name not in done:
                 continue
-            below = [use for other, use in enumerate(self.job.uses) if place in self._above(other)]
+            below = [self.job.use(other) for other in self.below(name)]
             kept = any(use.is_sink and use.name in done for use in below)
             if kept and all(use.name in done or use.name in needless for use in below):
                 for source, value in rows[name].items():

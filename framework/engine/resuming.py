@@ -12,6 +12,7 @@ from typing import Any
 from framework.engine.jobs import CHOSEN, JobRun
 from framework.engine.ledger import DONE, SUCCEEDED, RunRow, StepRow
 from framework.engine.plan import Node
+from framework.errors import ConfigurationException
 from framework.formats.handlers.content import fingerprint_of
 from framework.logs import without_secrets
 from framework.results import Outcome
@@ -36,32 +37,72 @@ class Before:
     @property
     def first(self) -> str:
         """The run that it resumed itself, or its own."""
-        return str(self.row.plan.get("first") or self.row.run_id)
+        return _first(self.row)
 
     @property
     def chosen(self) -> list[str]:
         """The mods that it was a run of; none where it was of all."""
         return list(self.row.plan.get(CHOSEN, []))
 
+    def check_there(self, job: str) -> None:
+        """ConfigurationException if what it has read is gone: read again, it would be more than what a sink kept."""
+        gone = [name for name in self.read if self.rows[name].state in DONE and not _is_there(self.rows[name])]
+        if gone:
+            raise ConfigurationException(
+                f"The run {self.row.run_id} of {job} did not succeed, and the files that {', '.join(gone)} made in it "
+                "are gone or changed; their rows may be kept already.",
+                cure="Put them back, or read them again with --fresh: then an append may have rows twice.",
+                resource=self.row.run_id,
+            )
+
 
 def gone_on_with(runs: Sequence[RunRow], steps: Callable[[str], list[StepRow]], run: JobRun) -> Before | None:
-    """What the newest run of a job leaves that did not succeed, if no later one has made up for it.
+    """What is left by the newest run of a job that did not succeed, if no later one has made up for it.
 
-    A run of some of its mods says nothing of one of all of them, but for what it has read and kept itself.
+    One that has read what is read now comes before those after it that have not. A run of some of its mods says
+    nothing of one of all of them, but for what it has read and kept itself.
     """
-    mine, since = run.told()[CHOSEN], set[str]()
-    for row in runs:
+    mine, here, since = run.told()[CHOSEN], {use.name for use in run.job.uses}, set[str]()
+    newest: Before | None = None
+    for place, row in enumerate(runs):
+        chosen = row.plan.get(CHOSEN, [])
         if row.state == "IN_PROGRESS" and not run.job.alone:
             continue  # beside this one; a job of one run at a time has none
-        if row.state == SUCCEEDED and row.plan.get(CHOSEN, []) in ([], mine):
-            return None
-        rows = {each.name: each for each in steps(row.run_id)}
+        if row.state == SUCCEEDED and chosen in ([], mine):
+            break
         if row.state == SUCCEEDED:
-            since |= set(rows)
+            since |= {each.name for each in steps(row.run_id)}
             continue
-        read = [name for name, each in rows.items() if each.metrics.get("cursors")]
-        return None if since.intersection(read) else Before(row, rows, read)
-    return None
+        rows = _of_all(row, runs[place:], steps, run)
+        before = Before(row, rows, [name for name, each in rows.items() if each.metrics.get("cursors")])
+        if since.intersection(before.read):
+            break
+        newest = newest or before
+        if not here.isdisjoint(before.read):
+            return before
+        if before.first == row.run_id and not chosen:
+            break  # all of it began anew, whatever had been before
+    return newest
+
+
+def _of_all(
+    row: RunRow, runs: Sequence[RunRow], steps: Callable[[str], list[StepRow]], run: JobRun
+) -> dict[str, StepRow]:
+    """Of each step what became of it last, in that run or in those that it went on with.
+
+    A run that died early tells of few; those before it still stand, unless they build on one that ran again since.
+    """
+    first, found = _first(row), dict[str, StepRow]()
+    for each in reversed([each for each in runs if _first(each) == first]):
+        for step in steps(each.run_id):
+            for name in run.below(step.name) if step.state == SUCCEEDED else ():
+                found.pop(name, None)
+            found[step.name] = step
+    return found
+
+
+def _first(row: RunRow) -> str:
+    return str(row.plan.get("first") or row.run_id)
 
 
 def changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ converts too, and the second is made only where a later row showed that an earli
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -219,9 +220,10 @@ class Foreign:
 
     def _parsed(self, piece: Piece, source: Source, names: list[str]) -> pa.Table:
         """The cells as text, a missing one null; nothing is interpreted."""
-        table = self._parsed_file(piece, source.name, [column for column in names if column in self._header])
+        header = set(self._header)
+        table = self._parsed_file(piece, source.name, [column for column in names if column in header])
         for column in names:
-            if column not in table.column_names:
+            if column not in header:
                 said = source.values.get(column)
                 cell = pa.nulls(table.num_rows, pa.string()) if said is None else pa.array([said] * table.num_rows)
                 table = table.append_column(column, pa.chunked_array([cell]))
@@ -289,7 +291,7 @@ def parse(data: bytes, reading: Any, parsing: Any, converting: Any) -> pa.Table:
 
 def check_header(header: list[str], name: str, delimiter: str, line: int) -> None:
     """FormatError for a name that is repeated, and for one column that looks like several."""
-    repeated = sorted({column for column in header if header.count(column) > 1})
+    repeated = sorted(column for column, count in Counter(header).items() if count > 1)
     if repeated:
         raise FormatError(
             f"{name} has the column {repeated[0]!r} more than once.",

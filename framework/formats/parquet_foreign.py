@@ -329,10 +329,11 @@ def described(arrow: pa.Schema) -> FrameSchema:
     if PANDAS in (arrow.metadata or {}):
         return encode(arrow.empty_table().to_pandas(), lossy=True)[1]
     fields: list[Field] = []
+    empty = arrow.empty_table()
     for name in arrow.names:
         try:
-            fields += natural(arrow.empty_table().select([name]), "").fields
+            fields += natural(empty.select([name]), "").fields
         except FidelityError:
             kind = str(arrow.field(name).type)
             fields.append(Field(name, name, "unread", kind, kind))
-    return replace(natural(arrow.empty_table().select([]), ""), fields=tuple(fields))
+    return replace(natural(empty.select([]), ""), fields=tuple(fields))

@@ -111,11 +111,11 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pa.Tab
 def read_frame(path: str | Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """All of an artifact, as the frame that it was."""
     from framework.formats.parquet import read_parquet
-    from framework.schema import Selection, decode
+    from framework.schema import Selection, decode, natural
 
     if not str(path).endswith(".parquet"):
-        frame: pd.DataFrame = read_table(path, columns).to_pandas()
-        return frame
+        came = read_table(path, columns)
+        return decode(came, natural(came, Path(path).name))
     asked = Selection.asked(columns=list(columns) if columns is not None else None)
     with storage_errors(str(path)):
         table, schema = read_parquet(Path(path), asked)

@@ -98,16 +98,23 @@ def check_names(text: str, known: Iterable[str], what: str) -> None:
     ParameterError
         Two columns differ by case alone, which SQL cannot tell apart.
     """
+    by_case = check_case(known, what)
+    wanted = [name for name in names(text) if name.split(".")[0].casefold() not in by_case]
+    check_columns([name for name in wanted if name.casefold() not in by_case], by_case.values(), what)
+
+
+def check_case(known: Iterable[str], what: str) -> dict[str, str]:
+    """The columns by their names without case; ParameterError for two that only case tells apart."""
     by_case: dict[str, str] = {}
     for name in known:
         other = by_case.setdefault(name.casefold(), name)
         if other != name:
             raise ParameterError(
-                f"{what} has the columns {other!r} and {name!r}, which are one name in an expression.",
-                cure="Rename one.",
+                f"{what} has the columns {other!r} and {name!r}, which are one name in SQL.",
+                cure="Rename one before.",
+                resource=name,
             )
-    wanted = [name for name in names(text) if name.split(".")[0].casefold() not in by_case]
-    check_columns([name for name in wanted if name.casefold() not in by_case], by_case.values(), what)
+    return by_case
 
 
 def _parsed(sql: str, what: str) -> dict[str, Any]:

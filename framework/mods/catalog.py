@@ -150,8 +150,11 @@ def _can_be_found(root: Path, module: str) -> bool:
 def _shipped(unreadable: list[Unreadable]) -> Iterator[FoundMod]:
     spec = importlib.util.find_spec(SHIPPED)
     folders = (spec.submodule_search_locations if spec else None) or ()
+    first: dict[str, FoundMod] = {}
     for folder in dict.fromkeys(Path(each).resolve() for each in folders):  # the path may name one twice
-        yield from _below(folder, SHIPPED, unreadable, None)
+        for found in _below(folder, SHIPPED, unreadable, None):
+            first.setdefault(found.module, found)  # as an import has it, where two installations are on the path
+    yield from first.values()
 
 
 def _installed(unreadable: list[Unreadable]) -> Iterator[FoundMod]:

@@ -8,10 +8,9 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framework.errors import DataException, OptionError, StorageError
+from framework.errors import BaseFrameworkException, DataException, FidelityError, OptionError, StorageError
 from framework.files import make_folder, storage_errors
 from framework.mods.run import ModRun
 
@@ -20,6 +19,9 @@ if TYPE_CHECKING:
 
 MEMORY = "1GB"  # beyond which it goes to disk
 BATCH = 1 << 16  # rows
+REFUSED = "not exact: "  # before what `refusing` says, and before its cure
+CURE = " | "
+DISK = ("IO Error", "Out of Memory Error")
 
 
 @contextmanager
@@ -32,6 +34,8 @@ def connected(run: ModRun, *, memory: str = MEMORY) -> Iterator[Any]:
         SQL that it does not understand, or that names what is not there.
     StorageError
         The disk is full.
+    FidelityError
+        It needs the values of a column that it does not hold exactly.
     """
     import duckdb
 
@@ -43,17 +47,27 @@ def connected(run: ModRun, *, memory: str = MEMORY) -> Iterator[Any]:
         try:
             connection.execute(f"SET threads = {max(os.cpu_count() or 1, 1)}")
             connection.execute("SET enable_progress_bar = false")  # standard output is the user's
+            connection.execute("SET TimeZone = 'UTC'")  # and no answer depends on where the machine stands
             yield connection
         finally:
             connection.close()
     except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
         raise OptionError(f"DuckDB: {_words(error)}.", resource=run.mod) from error
-    except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
-        raise StorageError(f"DuckDB: {_words(error)}.", cure="Free some space, or give it less to do.") from error
     except duckdb.Error as error:
-        raise DataException(f"DuckDB: {_words(error)}.", resource=run.mod) from error
+        raise _named(error) from error
     finally:
         shutil.rmtree(spill, ignore_errors=True)
+
+
+def _named(error: Exception) -> BaseFrameworkException:
+    """What went wrong in a query, by what DuckDB says: of what it streams, Arrow's errors carry the words alone."""
+    words = _words(error)
+    if REFUSED in words:
+        why, _, cure = words.partition(REFUSED)[2].partition(CURE)
+        return FidelityError(why, cure=f"{cure}.")
+    if words.startswith(DISK):
+        return StorageError(f"DuckDB: {words}.", cure="Free some space, or give it less to do.")
+    return DataException(f"DuckDB: {words}.")
 
 
 def _words(error: Exception) -> str:
@@ -70,9 +84,10 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def source(path: str | Path) -> str:
-    """What SQL reads a Parquet artifact by, its rows in their order."""
-    return f"read_parquet({literal(str(path))})"
+def refusing(column: str, why: str, cure: str) -> str:
+    """SQL for a column whose values DuckDB does not hold: FidelityError for a query that needs one, and only then."""
+    told = literal(f"{REFUSED}{why}{CURE}{cure}")
+    return f"(CASE WHEN {column} IS NULL THEN NULL ELSE CAST(error({told}) AS DOUBLE) END)"
 
 
 def tables(connection: Any, sql: str, parameters: Any = None) -> tuple[pa.Schema, Iterator[pa.Table]]:
@@ -80,4 +95,15 @@ def tables(connection: Any, sql: str, parameters: Any = None) -> tuple[pa.Schema
     import pyarrow as pa
 
     reader = connection.sql(sql, params=parameters).to_arrow_reader(BATCH)
-    return reader.schema, (pa.Table.from_batches([batch]) for batch in reader)
+
+    def pieces() -> Iterator[pa.Table]:
+        while True:
+            try:
+                batch = next(reader, None)
+            except (pa.ArrowException, OSError) as error:  # else it were taken for an error of the file written to
+                raise _named(error) from error
+            if batch is None:
+                return
+            yield pa.Table.from_batches([batch])
+
+    return reader.schema, pieces()

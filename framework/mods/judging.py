@@ -73,8 +73,8 @@ class Judged:
 
     @property
     def columns(self) -> str:
-        """What follows SELECT: the columns by their names."""
-        return ", ".join(f"{self.prefix}{place} AS {duck.quoted(name)}" for place, name in enumerate(self.names))
+        """What follows SELECT: the columns by their names, NaN as null; one that DuckDB would change is refused."""
+        return ", ".join(f"{self._shown(place)} AS {duck.quoted(name)}" for place, name in enumerate(self.names))
 
     @property
     def named(self) -> str:
@@ -87,6 +87,24 @@ class Judged:
         import pyarrow.parquet as pq
 
         return int(pq.read_metadata(self.file).num_rows)
+
+    def _shown(self, place: int) -> str:
+        """A column as a user's SQL sees it."""
+        import pyarrow as pa
+
+        column, field = f"{self.prefix}{place}", self.schema.field(place)
+        if pa.types.is_decimal256(field.type):
+            return duck.refusing(column, *self._too_long(field.name))
+        if pa.types.is_duration(field.type):
+            return _lasting(column, field, self.path.name)
+        return without_nan(column, field.type)
+
+    def _too_long(self, name: str) -> tuple[str, str]:
+        """Why a column is refused, and the cure."""
+        return (
+            f"{self.path.name}: {name!r} has more than 38 digits, which cannot be compared exactly.",
+            f"Make it text in data_cleaner: types: {{{name}: text}}",
+        )
 
     def column(self, name: str) -> str:
         """A column, as SQL.
@@ -103,20 +121,13 @@ class Judged:
             check_columns([name], self.names, self.path.name)
         place = self._places[name]
         if pa.types.is_decimal256(self.schema.field(place).type):
-            raise FidelityError(
-                f"{self.path.name}: {name!r} has more than 38 digits, which cannot be compared exactly.",
-                cure=f"Make it text in data_cleaner: types: {{{name}: text}}.",
-            )
+            why, cure = self._too_long(name)
+            raise FidelityError(why, cure=f"{cure}.")
         return f"{self.prefix}{place}"
 
     def value(self, name: str) -> str:
         """As `column`, with NaN as the null that it means."""
-        import pyarrow as pa
-
-        column = self.column(name)
-        if not pa.types.is_floating(self.schema.field(self._places[name]).type):
-            return column
-        return f"(CASE WHEN isnan({column}) THEN NULL ELSE {column} END)"
+        return without_nan(self.column(name), self.schema.field(self._places[name]).type)
 
     def key(self, names: Iterable[str]) -> str:
         """Several columns, as SQL, to compare rows by: NaN and null are alike."""
@@ -128,6 +139,26 @@ def _honest(column: str, kind: Any) -> str:
     import pyarrow as pa
 
     return f"if({column} IS NULL, NULL, {column}) AS {column}" if pa.types.is_floating(kind) else column
+
+
+def without_nan(column: str, kind: Any) -> str:
+    """A column of that Arrow type, as SQL, with NaN as the null that it means."""
+    import pyarrow as pa
+
+    return f"(CASE WHEN isnan({column}) THEN NULL ELSE {column} END)" if pa.types.is_floating(kind) else column
+
+
+LASTING = {"s": 1_000_000, "ms": 1_000, "us": 1}  # microseconds
+
+
+def _lasting(column: str, field: Any, what: str) -> str:
+    """A duration as the interval that it is: DuckDB takes it for whole numbers, of a unit that it does not say."""
+    unit = field.type.unit
+    if unit != "ns":
+        return f"to_microseconds({column} * {LASTING[unit]})"
+    why = f"{what}: {field.name!r} has nanoseconds, which no interval holds."
+    finer = f"{duck.refusing(column, why, 'Round it to microseconds before')}::BIGINT"
+    return f"to_microseconds(CASE WHEN {column} % 1000 <> 0 THEN {finer} ELSE {column} // 1000 END)"
 
 
 @contextmanager

@@ -21,6 +21,7 @@ PATTERNS = {
     "datetime": TIME,
     "instant": TIME + r"(Z|[+-]\d{2}:?\d{2})",
 }
+DATED = ("date", "datetime", "instant")  # which text spells in many ways
 KINDS = ("int", "float", "bool", "date", "datetime", "instant", "text", "decimal")
 MADE_OF = {  # besides text
     "int": ("int", "float", "bool", "decimal"),
@@ -33,6 +34,7 @@ MADE_OF = {  # besides text
     "text": KINDS,
 }
 SQL_TYPES = {"int": "DECIMAL(38, 0)", "date": "DATE", "datetime": "TIMESTAMP", "instant": "TIMESTAMPTZ"}
+_DIRECTIVE = re.compile(r"%[-_0^#:]*(.)")
 _DECIMAL = re.compile(r"decimal(?:\(\s*(\d+)\s*,\s*(\d+)\s*\))?")
 
 
@@ -44,6 +46,21 @@ def checked(kind: str) -> str:
     if found is None and kind not in KINDS:
         raise ValueError(f"there is no type {kind!r}. {known_names(kind, KINDS)}")
     return kind
+
+
+def check_spelling(column: str, kind: str, spelling: str) -> None:
+    """ValueError for a spelling, as strptime has it, of more or less than a date, a time or an instant is."""
+    said = set(_DIRECTIVE.findall(spelling))
+    if kind == "instant" and "z" not in said:
+        raise ValueError(
+            f"date_format {spelling!r} of {column!r}, an instant, does not say the zone: end it with %z, or make it "
+            f"a datetime; give each column its own: date_format: {{{column}: ...}}"
+        )
+    if kind != "instant" and said & {"z", "Z"}:
+        raise ValueError(
+            f"date_format {spelling!r} of {column!r}, a {kind}, has a zone, which a {kind} would lose: make it an "
+            "instant"
+        )
 
 
 def arrow_type(kind: str) -> Any:
@@ -189,18 +206,25 @@ def _cast_one(value: Any, target: Any) -> Any:
 
 
 def _strptime(column: Any, target: Any, spelling: str) -> Any:
-    """Dates in that spelling; Arrow takes the 31st of February for the 2nd of March, so what may be such is tried."""
+    """Dates in that spelling; Arrow takes the 31st of February for the 2nd of March, so what may be such is tried.
+
+    A value that has a time is no date.
+    """
     from datetime import datetime
 
     import pyarrow as pa
     import pyarrow.compute as pc
 
     found = pc.strptime(column, format=spelling, unit="us", error_is_null=True)
-    doubtful = pc.unique(column.filter(pc.fill_null(pc.less_equal(pc.day(found), 3), fill_value=False)))
+    day = pc.day(found)
+    doubted = pc.less_equal(day, 3)
+    if found.type.tz:  # of the day before or after, by the zone
+        doubted = pc.or_(pc.less_equal(day, 4), pc.greater_equal(day, 28))
+    doubtful = pc.unique(column.filter(pc.fill_null(doubted, fill_value=False)))
     wrong = [text for text in doubtful.to_pylist() if not _is_spelled(datetime, text, spelling)]
     if wrong:
         found = pc.if_else(pc.is_in(column, pa.array(wrong, column.type)), pa.scalar(None, found.type), found)
-    return found.cast(target)
+    return (_eligible(found, "date") if pa.types.is_date(target) else found).cast(target)
 
 
 def _is_spelled(kind: Any, text: str, spelling: str) -> bool:
@@ -224,6 +248,8 @@ def fits(value: str, there: Any, kind: str) -> str:
     there : Arrow type
     """
     known, plain = kind_of(there), _plain(kind)
+    if plain == "decimal" and plain != kind and known in ("decimal", "int", "float"):
+        return _has_place(value, str(known), arrow_type(kind))
     if known == "text" and plain != "text":
         cast = _cast_in_sql(value, kind)
         return f"(regexp_full_match({value}, '{PATTERNS[plain]}'){f' AND {cast}' if cast else ''})"
@@ -234,6 +260,15 @@ def fits(value: str, there: Any, kind: str) -> str:
     if known == "bool" or (known == "int" and plain == "bool") or (plain == "date" and known == "datetime"):
         return "true" if known == plain else "false"
     return "true" if known in MADE_OF[plain] and (plain != "text" or known == "text") else "false"
+
+
+def _has_place(value: str, known: str, digits: Any) -> str:
+    """Whether a number has no more digits than a decimal, on either side of the point."""
+    before, behind = digits.precision - digits.scale, digits.scale
+    if known == "float":
+        cast = f"TRY_CAST({value} AS DECIMAL({digits.precision}, {behind}))"
+        return f"coalesce({cast}::DOUBLE = {value}, false)"
+    return f"regexp_full_match({value}::VARCHAR, '-?0*\\d{{0,{before}}}(\\.\\d{{0,{behind}}}0*)?')"
 
 
 def _cast_in_sql(value: str, kind: str) -> str:

@@ -17,7 +17,8 @@ from framework.mods.values import text_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BATCH = 1 << 13  # rows that are one piece
+BATCH = 1 << 13  # rows that are one piece,
+HEAVY = 1 << 24  # or fewer, where their text is as long as that
 EXACT = 1 << 53  # up to here a double tells every integer
 DIGITS = (18, 38, 76)  # of decimals: few widths, so that a table has the same one from day to day
 KINDS: dict[type, str] = {
@@ -71,17 +72,19 @@ class Rows:
         self._columns: dict[str, _Column] = {}
         self._known: set[str] = set()
         self._waiting: list[Mapping[str, Any]] = []
+        self._weight = 0  # of those that wait
         self._spill = Spill(folder, held=held)
 
     def add(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Records; what one lacks is missing."""
         for record in records:
             self._waiting.append(record)
-            if len(self._waiting) >= BATCH:
+            self._weight += weight_of(record.values())
+            if len(self._waiting) >= BATCH or self._weight >= HEAVY:
                 self._take_waiting()
 
     def _take_waiting(self) -> None:
-        records, self._waiting = self._waiting, []
+        records, self._waiting, self._weight = self._waiting, [], 0
         if records:
             names = list(dict.fromkeys(chain.from_iterable(records)))
             self._take(names, ([record.get(name) for record in records] for name in names), len(records))
@@ -89,8 +92,7 @@ class Rows:
     def add_rows(self, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Rows of cells in the order of `names`."""
         self._take_waiting()
-        for start in range(0, len(rows), BATCH):
-            some = rows[start : start + BATCH]
+        for some in _bundles(rows):
             self._take(names, map(list, zip(*some, strict=True)), len(some))
         if not rows:
             self._take(names, ([] for _ in names), 0)
@@ -99,6 +101,8 @@ class Rows:
         import pyarrow as pa
 
         self.count += count
+        for name in set(names) - self._known:
+            _check_name(name)
         self._known.update(names)
         made = {}
         for name, cells in zip(names, columns, strict=True):
@@ -114,10 +118,17 @@ class Rows:
         ------
         ColumnNotFoundError
             No row has a column that was asked for.
+        FormatError
+            There are rows, and no columns: no file can hold that.
         """
         import pyarrow as pa
 
         self._take_waiting()
+        if self.count and not self._known:
+            raise FormatError(
+                f"{self.count:,} records came, and none of them has a field.",
+                cure="Is this what was to be read? Say where the records are.",
+            )
         names = list(self._columns) if self._wanted is None else self._wanted
         self._measure_floats()
         for name in names:
@@ -167,6 +178,43 @@ class Rows:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def weight_of(cells: Iterable[Any]) -> int:
+    """About how many bytes of text the cells hold, also nested ones."""
+    found = 0
+    for cell in cells:
+        kind = type(cell)
+        if kind is str or kind is bytes:
+            found += len(cell)
+        elif kind is dict:
+            found += weight_of(cell) + weight_of(cell.values())
+        elif kind is list:
+            found += weight_of(cell)
+    return found
+
+
+def _bundles(rows: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]:
+    """The rows, so many at a time as are one piece."""
+    start = weight = 0
+    for at, row in enumerate(rows):
+        weight += weight_of(row)
+        if at - start + 1 >= BATCH or weight >= HEAVY:
+            yield rows[start : at + 1]
+            start, weight = at + 1, 0
+    if start < len(rows):
+        yield rows[start:]
+
+
+def _check_name(name: str) -> None:
+    """FormatError when it is no text that a file can hold."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise FormatError(
+            f"A column is named {name!r}, and {name[error.start]!r} is no character.",
+            cure="Mend the name: it holds half of a surrogate pair.",
+        ) from None
 
 
 # --------------------------------------------------------------------------- one column

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 Unfit = list[tuple[str, str]]
 HIDDEN = "***"
-SECRET = re.compile(r"(^|_)(password|passwd|pwd|secret|token|api_?key)($|_)", re.IGNORECASE)
+SECRET = re.compile(
+    r"(^|[_-])(password|passwd|pwd|secret|token|(api|access|account|private|shared)[_-]?key|authorization|cookie|credentials?"
+    r"|sig|signature|connection_string|odbc_connect)($|[_-])",
+    re.IGNORECASE,
+)
+HELD_BACK = ("headers", "storage_options", "client_kwargs")  # whose values are shown to nobody, whatever their names
+KEY = re.compile(r"(^|[_-])key($|[_-])", re.IGNORECASE)
 _MOST = 256  # models whose counterpart without data is remembered
 
 
@@ -149,6 +155,13 @@ def _masked(name: str, value: Any, kind: Any) -> Any:
         for text in _texts(value):
             register_secret(text)
         return HIDDEN
+    if name in HELD_BACK and isinstance(value, dict):
+        for key, each in _leaves(value):
+            if SECRET.search(key) or KEY.search(key):
+                for text in _texts(each):
+                    register_secret(text)
+                    register_secret(text.rpartition(" ")[2])  # `Bearer ...`
+        return HIDDEN
     if hasattr(type(value), "model_fields"):
         value = {each: getattr(value, each) for each in type(value).model_fields}
     if isinstance(value, dict):
@@ -158,6 +171,14 @@ def _masked(name: str, value: Any, kind: Any) -> Any:
         inner = next(iter(get_args(kind)), None)
         return [_masked("", each, inner) for each in value]
     return redact(value) if isinstance(value, str) else value
+
+
+def _leaves(value: dict[Any, Any]) -> Iterator[tuple[str, Any]]:
+    for key, each in value.items():
+        if isinstance(each, dict):
+            yield from _leaves(each)
+        else:
+            yield str(key), each
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -329,8 +329,7 @@ class Jobs(History):
             return None
         last, now = before.row, run.told()
         if before.chosen != now["chosen"]:
-            here = {use.name for use in run.job.uses}
-            if not resume and here.isdisjoint(before.read):
+            if not resume and {use.name for use in run.job.uses}.isdisjoint(before.read):
                 return None
             what = f"a run of {', '.join(before.chosen) or 'all its mods'}"
             differs, cure = f"it was {what}", f"Run it so with --resume ({what}), or begin anew with --fresh."
@@ -343,6 +342,7 @@ class Jobs(History):
                 cure=cure,
                 resource=last.run_id,
             )
+        before.check_there(run.job.name)
         self._log.info("going on with the run %s%s", last.run_id, "" if resume else ", whose sources were read")
         return before
 

@@ -19,6 +19,7 @@ from framework.errors import (
     UnknownNameError,
 )
 from framework.results import Result
+from framework.workspace.flows import How
 
 if TYPE_CHECKING:
     from tests.framework.conftest import Shop
@@ -292,6 +293,32 @@ def test_what_was_read_and_not_kept_is_not_forgotten_by_a_change_of_the_job(shop
         shop.run(incremental(plain="fails: true"), mods=["source", "sink"])
     assert shop.run(incremental(), mods=["plain"]).exit_code == 0
     assert shop.run(incremental(), fresh=True).exit_code == 0
+
+
+def test_a_run_of_other_mods_that_failed_does_not_hide_what_was_read_before_it(shop: Shop) -> None:
+    """All of the job goes on with what it had read, and keeps it once."""
+    text = incremental(plain="until: 5")
+    assert shop.run(text).exit_code == 30
+    assert shop.run(text, mods=["plain"]).exit_code == 30
+    result = shop.run(text)
+    assert (result.exit_code, outcomes(result)["source"], shop.kept) == (0, "SKIPPED", [0, 1])
+
+
+def test_a_run_that_was_broken_off_as_it_went_on_hides_nothing_of_the_one_before_it(shop: Shop) -> None:
+    """Of two sources it had taken over one: the next run takes over both, and reads neither again."""
+    text = "mods: {source: {incremental: true}, other: {mod: source, incremental: true}, sink: {}, plain: {until: 5}}\n"
+    text += "steps: {plain: {needs: sink}}\n"
+    assert shop.run(text).exit_code == 30
+
+    def interrupted(result: Result) -> None:
+        if result.name == "other":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        shop.run(text, how=How(on_done=interrupted))
+    result = shop.run(text)
+    assert (result.exit_code, shop.kept) == (0, [0, 1]), result.errors
+    assert [outcomes(result)[name] for name in ("source", "other", "sink")] == ["SKIPPED"] * 3
 
 
 @pytest.mark.parametrize("died", ["source", "sink"])

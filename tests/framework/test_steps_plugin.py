@@ -26,9 +26,10 @@ from framework import (
     plugin,
     run_step,
 )
+from framework.redact import redact
 from framework.steps.base_plugin import ClassPlugin
 from framework.steps.context import Wiring
-from framework.steps.models import HIDDEN, hides
+from framework.steps.models import HIDDEN, hides, masked
 from framework.steps.plugin import OURS, Plugin
 
 if TYPE_CHECKING:
@@ -768,3 +769,20 @@ def test_a_class_hides_what_looks_secret_and_shows_the_rest() -> None:
     assert ClassPlugin(Aliased).spellings() == {"howMany": "size"}
     assert ClassPlugin(BasePlugin).spellings() == {}
     assert run_step(Aliased, size=5) == 5
+
+
+def test_what_opens_a_door_is_shown_to_nobody() -> None:
+    """Headers and options of file systems are held back whole; those of them that are keys are masked elsewhere too."""
+    said = {
+        "storage_options": {
+            "account_key": "plain-secret-11",
+            "client_kwargs": {"headers": {"Cookie": "plain-secret-12"}},
+        },
+        "headers": {"Authorization": "Bearer plain-secret-13", "Accept": "text/csv"},
+        "params": {"sig": "plain-secret-14", "page": "2"},
+    }
+    shown = masked(said, None)
+    assert shown == {"storage_options": "***", "headers": "***", "params": {"sig": "***", "page": "2"}}
+    for number in range(11, 15):
+        assert f"plain-secret-{number}" not in redact(f"it said plain-secret-{number}")
+    assert redact("text/csv") == "text/csv"

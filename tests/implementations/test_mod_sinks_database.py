@@ -18,6 +18,8 @@ from typing import Any
 
 import pandas as pd
 import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from psycopg import sql
 
@@ -623,3 +625,79 @@ def test_memory_does_not_grow_with_the_rows(database: Database) -> None:
         peaks.append(float(done.stdout))
     assert peaks[1] - peaks[0] < 60, peaks
     assert database.look("SELECT count(*) FROM t") == [(2_000_000,)]
+
+
+# --------------------------------------------------------------------------- digits that a column has no place for
+
+
+@pytest.mark.parametrize("value", [0.1234567890123, 16777217.0, 1e300])
+def test_a_real_column_does_not_round(value: float, postgres: Database) -> None:
+    """COPY into float4 says nothing of what it loses, so it is looked at before: nothing is written."""
+    postgres.look("CREATE TABLE t (id bigint, x real)")
+    with pytest.raises(SchemaError, match=r"'x' of .* is real, which would round"):
+        postgres.write(pd.DataFrame({"id": [1, 2], "x": [0.5, value]}))
+    assert postgres.rows() == []
+    postgres.write(pd.DataFrame({"id": [1, 2, 3], "x": [0.5, float("nan"), float("inf")]}))
+    assert postgres.rows() == [(1, 0.5), (2, None), (3, float("inf"))]
+
+
+def test_nan_is_null_in_a_database(database: Database) -> None:
+    """It is a missing value: an average over it is that of the others, in a new table and in one that is there."""
+    pq.write_table(pa.table({"id": [1, 2], "x": [0.5, float("nan")]}), database.root / "came.parquet")
+    for _ in range(2):
+        database.call({"input_artifact": "came.parquet"})
+        assert database.look("SELECT avg(x), count(x) = count(*) / 2 FROM t") == [(0.5, True)]
+
+
+NUMBERS = [
+    Decimal("12345678901234567.8912"),
+    Decimal("0.12345678901234567890"),
+    Decimal("18446744073709551617"),
+    Decimal("123456789012345678901234567890"),
+]
+
+
+@pytest.mark.parametrize("value", NUMBERS, ids=str)
+def test_a_numeric_column_of_sqlite_does_not_round(value: Decimal, sqlite: Database) -> None:
+    """It keeps floats: a number that is none is refused, and nothing is written."""
+    sqlite.look("CREATE TABLE t (id INTEGER PRIMARY KEY, d NUMERIC(38, 4))")
+    with pytest.raises(SchemaError, match=f"would round {value}"):
+        sqlite.write(pd.DataFrame({"id": [1, 2], "d": [Decimal("1.5"), value]}))
+    assert sqlite.rows() == []
+
+
+def test_a_numeric_column_of_sqlite_has_whole_numbers_as_such(sqlite: Database) -> None:
+    """Whole numbers beyond 2 ** 53 come through, as rows and as keys by which rows are replaced."""
+    big = 9007199254740993
+    sqlite.look("CREATE TABLE t (f NUMERIC, d NUMERIC)")
+    sqlite.write(pd.DataFrame({"f": [big, 3], "d": [Decimal(big), Decimal("-12.75")]}))
+    assert sqlite.rows("f, typeof(f), d") == [(3, "integer", -12.75), (big, "integer", big)]
+    sqlite.write(pd.DataFrame({"f": [big - 1, big], "d": [Decimal(1), Decimal(2)]}), mode="upsert", keys=["f"])
+    assert sqlite.rows() == [(3, -12.75), (big - 1, 1), (big, 2)]
+    sqlite.look("CREATE UNIQUE INDEX apart ON t (f)")
+    sqlite.write(pd.DataFrame({"f": [big], "d": [Decimal(big)]}), mode="upsert", keys=["f"])
+    assert sqlite.rows() == [(3, -12.75), (big - 1, 1), (big, big)]
+
+
+def test_columns_that_only_case_tells_apart_go_where_the_database_tells_them_apart(database: Database) -> None:
+    """SQLite does not: SchemaError with the cure, in a new table and beside a column that is there."""
+    both = pd.DataFrame({"A": [1], "a": [2]})
+    if database.schema is not None:
+        database.write(both)
+        assert database.rows('"A", a') == [(1, 2)]
+        return
+    with pytest.raises(SchemaError, match=r"'A' and 'a' are one name in t.*Rename one"):
+        database.write(both)
+    database.write(both[["A"]])
+    with pytest.raises(SchemaError, match=r"'A' and 'a' are one name in t"):
+        database.write(both[["a"]])
+    assert database.rows() == [(1,)]
+
+
+def test_a_key_that_is_nan_is_no_key(database: Database) -> None:
+    """It is missing, as null is: rows are not doubled with each upsert."""
+    database.look("CREATE TABLE t (k double precision, v integer)")
+    pq.write_table(pa.table({"k": [1.0, float("nan")], "v": [1, 2]}), database.root / "came.parquet")
+    with pytest.raises(KeysError, match="is null"):
+        database.call({"input_artifact": "came.parquet", "mode": "upsert", "keys": ["k"]})
+    assert database.rows() == []

@@ -6,6 +6,7 @@ import csv
 import gzip
 import hashlib
 import logging
+import math
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from uuid import uuid4
 
 import fsspec
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
@@ -405,3 +407,29 @@ def test_loading_a_mod_loads_nothing_heavy() -> None:
     names += ["file_validator", "data_quality_checker", "backup_all", "health_check"]
     command = [sys.executable, "-c", textwrap.dedent(SHOWN), *names]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_nan_is_an_empty_cell(tmp_path: Path) -> None:
+    """It is a missing value, and not the text nan."""
+    table = pa.table({"id": [1, 2, 3], "x": pa.array([5.0, math.nan, 2.5])})
+    pq.write_table(table, tmp_path / "came.parquet")
+    called(tmp_path, "csv_writer", {"input_artifact": "came.parquet", "output_path": "out.csv"})
+    assert (tmp_path / "out.csv").read_text() == "id,x\n1,5\n2,\n3,2.5\n"
+
+
+@pytest.mark.parametrize("encoding", ["hex", "rot13", "base64", "undefined"])
+def test_an_encoding_that_makes_no_bytes_of_text_is_refused(encoding: str, tmp_path: Path) -> None:
+    """Python knows codecs that are none of text: they are refused before a file is begun."""
+    write_frame(tmp_path / "came.parquet", people(1))
+    values = {"input_artifact": "came.parquet", "output_path": "out.csv", "encoding": encoding}
+    with pytest.raises(ParameterError, match="no encoding"):
+        called(tmp_path, "csv_writer", values)
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_csv_artifact_as_a_frame_has_its_whole_numbers_beside_a_gap(tmp_path: Path) -> None:
+    """9007199254740993 is no float, in a column with a gap neither."""
+    (tmp_path / "came.csv").write_text("id,n\n1,9007199254740993\n2,\n")
+    frame = read_frame(tmp_path / "came.csv")
+    assert (str(frame["n"].dtype), int(frame["n"].iloc[0])) == ("Int64", 9007199254740993)
+    assert frame["n"].isna().tolist() == [False, True]

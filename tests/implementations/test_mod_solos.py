@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from framework import DataFactory, as_settings
@@ -404,3 +406,34 @@ def test_the_example_of_a_solo_works(factory: DataFactory, mod: str) -> None:
     for name, text in module.EXAMPLE_FILES.items():
         (root / name).write_text(text)
     assert called(root, mod, dict(module.EXAMPLE), factory).told.outcome == "SUCCESS"
+
+
+def test_what_is_all_but_complete_is_not_complete(tmp_path: Path) -> None:
+    """One cell of three million that lacks breaks a threshold of 1, and the report does not say 1."""
+    frame = pd.DataFrame({"x": pd.array(np.arange(3_000_000), "Int64")})
+    frame.loc[5, "x"] = pd.NA
+    write_frame(tmp_path / "almost.parquet", frame)
+    values = {"input_artifact": "almost.parquet", "completeness": {"x": 1.0}, "min_score": 100}
+    faults = faults_of(tmp_path, "data_quality_checker", values)
+    assert [fault.split(",")[0] for fault in faults] == ["completeness of x is 0.999999", "the score is 99.99"]
+    done = called(tmp_path, "data_quality_checker", {**values, "on_fail": "warn", "output_path": "report.json"})
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["completeness"], report["columns"]["x"]["completeness"]) == (0.999999, 0.999999)
+    assert done.told.metrics["score"] == report["score"] == 99.99
+
+
+@pytest.mark.parametrize("least", [0.05, 0.15, 0.29, 0.57, 0.95, 0.99])
+def test_a_share_that_is_just_what_is_asked_passes(least: float, tmp_path: Path) -> None:
+    """95 cells of 100 are 0.95, whatever float that is."""
+    there = round(least * 100)
+    write_frame(tmp_path / "came.parquet", pd.DataFrame({"x": ["a"] * there + [None] * (100 - there)}))
+    values = {"input_artifact": "came.parquet", "completeness": {"x": least}}
+    assert faults_of(tmp_path, "data_quality_checker", values) == []
+    assert faults_of(tmp_path, "data_quality_checker", {**values, "completeness": {"x": least + 1e-9}}) != []
+
+
+def test_a_key_that_is_nan_repeats_one_that_is_null(tmp_path: Path) -> None:
+    """Both are missing, and two rows without a key have the same."""
+    pq.write_table(pa.table({"k": [1.0, float("nan"), None]}), tmp_path / "came.parquet")
+    faults = faults_of(tmp_path, "data_quality_checker", {"input_artifact": "came.parquet", "keys": ["k"]})
+    assert faults == ["1 rows repeat the keys k of others"]

@@ -220,6 +220,44 @@ def test_an_object_around_the_records_is_not_taken_for_one(api: _Server, read: R
         read(paging="next_url")
 
 
+@pytest.mark.parametrize(
+    "trouble",
+    [{"ok": False, "error": "ratelimited"}, b"", b"null", {"data": {"other": []}}, []],
+    ids=["error", "empty", "null", "other", "list"],
+)
+@pytest.mark.parametrize("paging", ["page", "cursor"])
+def test_an_answer_without_its_records_is_not_the_end(api: _Server, read: Reader, paging: str, trouble: Any) -> None:
+    """A server in trouble may say 200: the run ends with an error, and the cursor stays where it was."""
+
+    def answer(asked: Asked) -> Answer:
+        number = int(asked["query"].get("p", 1))
+        return (200, {"data": {"items": [{"id": number}]}, "next": number + 1}) if number < 3 else (200, trouble)
+
+    api.answers["/r"] = answer
+    asked = {"paging": paging, "page_param": "p", "next_param": "p", "records_path": "data.items"}
+    with pytest.raises(FetchError, match="page 3"):
+        read(**asked, cursor_field="id", cursor_param="since")
+    assert not read.cursors
+    assert not list(read.root.rglob("output_data.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("last", "more"),
+    [
+        ((200, {"items": []}), {}),
+        ((200, {"items": None}), {}),
+        ((204, b""), {}),
+        ((200, {"done": True}), {"empty_is_end": True}),
+        ((200, b""), {"empty_is_end": True}),
+    ],
+    ids=["list", "null", "no-content", "object", "body"],
+)
+def test_pages_end_where_that_is_said(api: _Server, read: Reader, last: Answer, more: dict[str, Any]) -> None:
+    """An empty list, null in its place and 204 are an end; what else an API may mean by it is to be allowed."""
+    api.answers["/r"] = lambda asked: (200, {"items": [{"id": 1}]}) if asked["query"]["page"] == "1" else last
+    assert read(paging="page", records_path="items", **more) == [{"id": 1}]
+
+
 # --------------------------------------------------------------------------- who asks
 
 
@@ -404,6 +442,47 @@ def test_an_api_that_ignores_the_cursor_gives_nothing_twice(api: _Server, read: 
     rows[:] = [{"id": 1}]
     assert read(**new) == []
     assert [kept["value"] for kept in read.cursors.values()] == [11]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ["ORD-8", "ORD-9", "ORD-10", "ORD-11", "ORD-12"],
+        ["8.75", "9.5", "10.25", "11.0", "100.5"],
+        ["-12", "-9", "-1", "0", "7"],
+        ["b", "C", "a", "zz", "B"],
+        ["2024-05-01T10:00:00Z", "2024-05-01T10:30:00+00:00", "2024-05-01T13:00:00+02:00", "2024-05-02", "2024-06-01"],
+        ["9", "x1", "10", "2024-05-01", "-"],
+    ],
+    ids=["codes", "decimals", "negatives", "letters", "moments", "mixed"],
+)
+@pytest.mark.parametrize("whole", [False, True], ids=["since", "whole"])
+def test_text_that_grows_loses_no_record(api: _Server, read: Reader, ids: list[str], whole: bool) -> None:
+    """What is behind the last value in the API's own order comes once, also where its letters are less."""
+    there: list[str] = []
+
+    def answer(asked: Asked) -> Answer:
+        since = asked["query"].get("since")
+        return 200, [{"id": each} for each in there[there.index(since) if since and not whole else 0 :]]
+
+    api.answers["/r"] = answer
+    came = []
+    for count in (2, 2, 4, 5, 5):
+        there[:] = ids[:count]
+        came.append([row["id"] for row in read(cursor_field="id", cursor_param="since")])
+    assert came == [ids[:2], [], ids[2:4], ids[4:], []]
+
+
+def test_text_that_is_too_much_to_remember_comes_again_rather_than_never(api: _Server, read: Reader) -> None:
+    """Where an API gives all of it each time, some records come twice, and the reader is told."""
+    there = [{"id": f"k{number}"} for number in range(10_100)]
+    api.answers["/r"] = lambda asked: (200, there)
+    made = read.made(cursor_field="id", cursor_param="since")
+    assert any("some come twice" in each for each in made.warnings)
+    there.append({"id": "a-new-one"})
+    again = [row["id"] for row in read(cursor_field="id", cursor_param="since")]
+    assert again[-1] == "a-new-one"
+    assert len(again) < 200
 
 
 def test_a_record_without_the_cursors_field_is_an_error(api: _Server, read: Reader) -> None:

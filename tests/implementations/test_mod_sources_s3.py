@@ -156,6 +156,34 @@ def test_a_file_that_was_damaged_on_the_way_is_refused(call: Any, tmp_path: Path
     assert not list(tmp_path.rglob("d.bin"))
 
 
+def test_no_more_than_the_bound_is_fetched_of_what_does_not_tell_its_size(call: Any, tmp_path: Path) -> None:
+    """A server that says no length sends as much as it likes; what is beyond the bound is not written."""
+
+    class Endless(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(b"x" * 9_000_000)
+
+        do_HEAD = do_GET
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Endless)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/day.bin"
+        with pytest.raises(StorageError, match="more than 5,000,000 bytes"):
+            call(url=url, max_bytes=5_000_000, output_path="day.bin")
+        assert not (tmp_path / "day.bin").exists()
+        assert call(url=url, max_bytes=9_000_000, output_path="day.bin").told.metrics["bytes"] == 9_000_000
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 def test_a_file_of_this_machine_is_named_from_the_workspace_on(call: Any, tmp_path: Path) -> None:
     """file:// with a relative path begins at the workspace."""
     (tmp_path / "in").mkdir()

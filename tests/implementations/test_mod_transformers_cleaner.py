@@ -295,3 +295,52 @@ def test_memory_is_bounded_whatever_the_file(tmp_path: Path) -> None:
     asked = [sys.executable, "-c", CLEAN, str(tmp_path), "large.parquet"]
     peak = int(subprocess.run(asked, capture_output=True, check=True, text=True).stdout)
     assert peak < 1536, peak
+
+
+# --------------------------------------------------------------------------- what is said is honoured, or refused
+
+
+def test_an_instant_is_read_in_the_spelling_that_is_given(tmp_path: Path) -> None:
+    """With its zone; a day that there is not is none, on whichever side of midnight UTC it lies."""
+    texts = [
+        "01.02.2024 10:00 +0100",
+        "31.04.2024 00:30 +0100",
+        "30.02.2024 00:30 +0100",
+        "31.01.2024 23:30 -0100",
+        "x",
+    ]
+    values = {"types": {"t": "instant"}, "date_format": "%d.%m.%Y %H:%M %z", "on_bad_type": "null"}
+    after = cleaned(tmp_path, pa.table({"t": texts}), duplicates="keep", **values)["t"]
+    good = [datetime(2024, 2, 1, 9, tzinfo=UTC), None, None, datetime(2024, 2, 1, 0, 30, tzinfo=UTC), None]
+    assert after.to_pylist() == good
+    assert after.type == pa.timestamp("us", "UTC")
+
+
+def test_a_time_that_is_spelled_in_full_is_no_date(tmp_path: Path) -> None:
+    """A date is not what is left when the time was cut off; midnight alone is one."""
+    table = pa.table({"d": ["01.02.2024 10:30", "02.02.2024 00:00"]})
+    values: dict[str, Any] = {"types": {"d": "date"}, "date_format": "%d.%m.%Y %H:%M"}
+    with pytest.raises(FormatError, match=r"'01\.02\.2024 10:30' in row 0, which is no date"):
+        made_of(tmp_path, table, **values)
+    assert cleaned(tmp_path, table, on_bad_type="null", **values)["d"].to_pylist() == [None, date(2024, 2, 2)]
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({"date_format": {"d": "%d.%m.%Y"}}, "types"),
+        ({"date_format": "%d.%m.%Y"}, "types"),
+        ({"date_format": {"d": "%d.%m.%Y"}, "types": {"d": "text"}}, "types"),
+        ({"date_format": "%d.%m.%Y", "types": {"d": "instant"}}, "does not say the zone"),
+        ({"date_format": "%d.%m.%Y %%z", "types": {"d": "instant"}}, "does not say the zone"),
+        ({"date_format": "%d.%m.%Y %z", "types": {"d": "datetime"}}, "would lose"),
+        ({"date_format": "%d.%m.%Y %z", "types": {"d": "date"}}, "would lose"),
+        ({"duplicates": "keep", "duplicate_keys": ["d"]}, "drops nothing"),
+        ({"min_length": {"n": 3}}, "'n' is int64"),
+        ({"trim": ["n"]}, "'n' is int64"),
+    ],
+)
+def test_what_would_do_nothing_is_refused(values: dict[str, Any], why: str, tmp_path: Path) -> None:
+    """A parameter that has no effect on what it names, or loses what it reads, is an error with its reason."""
+    with pytest.raises(ParameterError, match=why):
+        made_of(tmp_path, pa.table({"d": ["01.02.2024"], "n": [1]}), **values)

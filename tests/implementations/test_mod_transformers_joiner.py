@@ -217,3 +217,14 @@ def test_times_with_a_zone_meet_by_their_instant(tmp_path: Path) -> None:
     left = pa.table({"at": pa.array([datetime(2024, 1, 1, 12)], pa.timestamp("us", "UTC"))})
     right = left.cast(pa.schema([("at", pa.timestamp("ns", "Asia/Tokyo"))])).append_column("x", pa.array([1]))
     assert joined(tmp_path, left, right, on="at").column("x").to_pylist() == [1]
+
+
+@pytest.mark.parametrize("how", ["inner", "outer", "right"])
+def test_whole_numbers_beyond_the_signed_ones_are_joined_with_those_below_zero(how: str, tmp_path: Path) -> None:
+    """A key that no integer type holds on both sides is a decimal without a fraction: none is lost."""
+    left = pa.table({"k": pa.array([1, 2**64 - 1], pa.uint64()), "v": [1, 2]})
+    right = pa.table({"k": pa.array([-1, 1], pa.int64()), "w": [3, 4]})
+    only = {"inner": {1}, "outer": {1, 2**64 - 1, -1}, "right": {1, -1}}[how]
+    for one, other in ((left, right), (right, left)):
+        mirrored = how if one is left else {"right": "left"}.get(how, how)
+        assert {int(key) for key in joined(tmp_path, one, other, on="k", how=mirrored)["k"].to_pylist()} == only

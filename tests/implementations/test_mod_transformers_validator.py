@@ -258,3 +258,28 @@ def test_a_column_called_as_the_rejected_ones_is_refused(tmp_path: Path) -> None
     """A rejected file is not validated again by accident into two columns `_rule`."""
     with pytest.raises(ParameterError, match=r"a column '_row' already.*Rename"):
         refused(tmp_path, pa.table({"_row": [1]}), {"rule": "not_null", "column": "_row"})
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "wanted"),
+    [
+        (pa.array([Decimal("12345.678"), Decimal("123.450"), Decimal("-123.456"), None]), "decimal(5, 2)", [0, 2]),
+        (pa.array([Decimal("0.120"), Decimal("0.123"), Decimal("1.000")]), "decimal(2, 2)", [1, 2]),
+        (pa.array([123456, 999, -1000, 0]), "decimal(5, 2)", [0, 2]),
+        (pa.array([123.45, 1234.5, 0.125, math.nan, -0.5]), "decimal(5, 2)", [1, 2]),
+        (pa.array([Decimal(10**37), Decimal(1)], pa.decimal128(38, 0)), "decimal(38, 2)", [0]),
+        (pa.array([Decimal("12345.678")]), "decimal", []),
+    ],
+)
+def test_a_decimal_has_the_digits_of_its_type_on_both_sides(
+    column: pa.Array, kind: str, wanted: list[int], tmp_path: Path
+) -> None:
+    """A number of too many digits is none of decimal(5, 2), in whatever type it comes; noughts at its end are none."""
+    assert which(tmp_path, column, rule="type", type=kind) == wanted
+
+
+def test_null_among_the_allowed_values_changes_nothing(tmp_path: Path) -> None:
+    """What is null passes anyway; a list of nothing but null allows no value."""
+    texts = pa.array(["a", "b", None])
+    assert which(tmp_path, texts, rule="allowed", values=[None, "a"]) == [1]
+    assert which(tmp_path, texts, rule="allowed", values=[None]) == [0, 1]

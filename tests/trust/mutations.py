@@ -27,6 +27,9 @@ MARK = "framework/formats/parquet_mark.py"
 POWER = ("test_power_loss.py", "power_may and not full")
 KILLS, CALLS = "test_kills.py", "test_syscalls.py"
 CROWD, DISK, BITS = "test_neighbours.py", "test_full_disk.py", "test_bits.py"
+JOBS = "framework/workspace/jobs.py"
+RESUMING = "framework/engine/resuming.py"
+BETWEEN = ("test_jobs_killed.py", "between_two_steps and sqlite-append")
 
 
 @dataclass(frozen=True)
@@ -247,6 +250,55 @@ MUTATIONS = [
         'set_config_int("VersionMap.ReloadInterval", 10**10)',
         CROWD,
         "acknowledged_is_stored and arctic and not many",
+    ),
+    Mutation(
+        "the cursor's wait for the sink: it moves when the source has been read",
+        JOBS,
+        "                run.note(result)\n",
+        "                run.note(result)\n"
+        "                told = [(_state_key(job, n), s, v) for n, m in run.moved.items() for s, v in m.items()]\n"
+        "                with closing(self.ledger) as early:\n"
+        "                    early.move_cursors(told, row.run_id)\n",
+        *BETWEEN,
+    ),
+    Mutation(
+        "the load id, by which an append knows what it has kept",
+        "implementations/mods/sinks/database_writer.py",
+        'load_id = here.load_id if params.mode == "append" else ""',
+        'load_id = ""',
+        *BETWEEN,
+    ),
+    Mutation(
+        "going on, unasked, with a run that has read an incremental source",
+        JOBS,
+        "if before is None or not (resume or before.read):",
+        "if before is None or not resume:",
+        *BETWEEN,
+    ),
+    Mutation(
+        "what an earlier run has read, where the one that went on with it died at once",
+        RESUMING,
+        "        rows = _of_all(row, runs[place:], steps, run)\n",
+        "        rows = {each.name: each for each in steps(row.run_id)}\n"
+        "        return Before(row, rows, [name for name, each in rows.items() if each.metrics.get('cursors')])\n",
+        *BETWEEN,
+    ),
+    Mutation(
+        "the refusal to read again what is gone and may be kept",
+        RESUMING,
+        "        if gone:\n",
+        "        if False:\n",
+        "test_jobs_killed.py",
+        "what_is_gone",
+    ),
+    Mutation(
+        "the one transaction of rows and load id in SQLite: each batch is committed by itself",
+        "implementations/mods/sinks/database/rows.py",
+        "        put(batch)\n",
+        '        put(batch)\n        target.connection.exec_driver_sql("COMMIT")\n'
+        '        target.connection.exec_driver_sql("BEGIN IMMEDIATE")\n',
+        "test_jobs_killed.py",
+        "none_twice and sqlite and not each",
     ),
 ]
 

@@ -45,6 +45,20 @@ PROMISES = {
         "Two `millpond calc` of one dataset start together: both run one after the other, or the second ends "
         "with exit code 50."
     ),
+    "SIGKILL of a job, then run again": (
+        "A job that reads what is new of a source that grows, cleans it and loads it into a table is killed, up to "
+        "three times in a row: at a random moment, at a random call of ours, at a random statement or system call, "
+        "in the middle of the sink's transaction, between two steps. Rows come meanwhile. Run again, with and "
+        "without --resume, the table is the source: no row is lost, and none is there twice."
+    ),
+    "SIGKILL between two steps of a job": (
+        "The same at every place between two steps, before and after the step is on record, and where the rows are "
+        "committed and the cursor has not moved; and at every such place once more in the run that goes on."
+    ),
+    "two runs of a job at once": (
+        "Two start together, every second time after one that was killed: each runs, or ends with exit code 50, and "
+        "the table is the source."
+    ),
     "sessions ended": "An administrator ends the sessions (`pg_terminate_backend`) in the middle of an operation.",
     "server crashed": "The server is stopped as by a crash (`immediate`) in the middle of an operation, and started.",
     "restart between calls": "The server is restarted between two calls of one store: no call fails.",

@@ -56,9 +56,11 @@ class Params(BaseModParams):
     @classmethod
     def _is_known(cls, encoding: str) -> str:
         try:
-            codecs.getincrementalencoder(encoding)
-        except LookupError:
-            raise ValueError(f"Python knows no encoding {encoding!r}; write utf-8, utf-8-sig, cp1252 or such") from None
+            "a".encode(encoding)  # not all that Python calls by a name makes bytes of text: hex, rot13
+        except (LookupError, UnicodeError):
+            raise ValueError(
+                f"Python knows no encoding {encoding!r} of text; write utf-8, utf-8-sig, cp1252 or such"
+            ) from None
         return encoding
 
 
@@ -101,7 +103,7 @@ def _write(stream: Any, schema: FrameSchema, pieces: Iterable[pa.Table], params:
         head = header_of(schema, params.delimiter).decode() if params.header else ""
         stream.write(encoder.encode(head))
         for piece in pieces:
-            ours = piece.select(schema.names)
+            ours = _without_nan(piece.select(schema.names))
             block = pa.BufferOutputStream()
             pacsv.write_csv(_short(table_of_text(plain(ours, schema), schema), ours), block, options)
             stream.write(encoder.encode(block.getvalue().to_pybytes().decode()))
@@ -111,6 +113,18 @@ def _write(stream: Any, schema: FrameSchema, pieces: Iterable[pa.Table], params:
             f"{error.object[error.start]!r} cannot be written in {params.encoding}.", cure="Leave encoding at utf-8."
         ) from error
     return rows
+
+
+def _without_nan(piece: pa.Table) -> pa.Table:
+    """NaN is a missing value, which an empty cell says."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for place, field in enumerate(piece.schema):
+        if pa.types.is_floating(field.type):
+            column = piece.column(place)
+            piece = piece.set_column(place, field, pc.if_else(pc.is_nan(column), pa.scalar(None, field.type), column))
+    return piece
 
 
 def _short(text: pa.Table, piece: pa.Table) -> pa.Table:

@@ -12,6 +12,7 @@ from framework.mods import duck
 from framework.mods.artifacts import check_columns, frame_schema, opened
 from framework.mods.base import BaseModParams, InputArtifact, ModMetadata
 from framework.mods.guard import check_shrink
+from framework.mods.judging import without_nan
 from framework.mods.result import ModResult
 from framework.mods.run import ModRun, current_run
 from framework.redact import register_secret
@@ -120,8 +121,8 @@ def _check_keys(params: Params, arrow: pa.Schema, here: ModRun) -> None:
     import pyarrow as pa
 
     check_columns(params.keys, arrow.names, "the artifact")
-    names = ", ".join(map(duck.quoted, params.keys))
-    nulls = " OR ".join(f"{duck.quoted(key)} IS NULL" for key in params.keys)
+    there = [without_nan(duck.quoted(key), arrow.field(key).type) for key in params.keys]
+    names, nulls = ", ".join(there), " OR ".join(f"{each} IS NULL" for each in there)
     with (
         duck.connected(here, memory=ENOUGH) as connection,
         opened(params.input_artifact, params.keys) as (schema, pieces),
@@ -144,10 +145,12 @@ def _write(
     target: Any, fields: list[Column], pieces: Iterable[pa.Table], params: Params, load_id: str, result: ModResult
 ) -> None:
     """Do it all in the transaction that is open, and tell it."""
-    from .database.kinds import check_fields
+    from .database.kinds import check_case, check_fields
 
     check_fields(fields, target.shown, longest=target.connection.dialect.max_identifier_length)
     there = target.look()
+    names = [each.name for each in fields]
+    check_case([*dict.fromkeys([*(target.columns if there else ()), *names])], target.dialect, target.shown)
     before, skipped = target.rows(), target.loaded(load_id)
     if skipped is not None:
         result.add_warning(f"This load is in {target.shown} already, with {skipped} rows: nothing was added.")

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from fractions import Fraction
+from math import floor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,7 +23,9 @@ from framework.errors import ParameterError
 from framework.files import replace_bytes, storage_errors
 from framework.mods import duck
 from framework.mods.artifacts import check_columns, opened, write_tables
+from framework.mods.asked import check_case
 from framework.mods.base import BaseModParams, InputArtifact, ModMetadata
+from framework.mods.judging import without_nan
 from framework.mods.result import ModResult
 from framework.mods.run import ModRun, current_run
 
@@ -45,7 +49,7 @@ EXAMPLE = {
     "min_score": 80,
 }
 EXAMPLE_FILES = {"customers.csv": "id,name,age\n1,Ada,36\n2,,28\n"}
-WEIGHTS = {"completeness": 0.40, "uniqueness": 0.30, "validity": 0.30}
+WEIGHTS = {"completeness": Fraction("0.40"), "uniqueness": Fraction("0.30"), "validity": Fraction("0.30")}
 MEMORY = "256MB"
 
 
@@ -108,9 +112,9 @@ class Params(BaseModParams):
 def run(params: Params) -> dict[str, Any]:
     result, here = ModResult(METADATA.name), current_run(METADATA.name)
     with _rows(params, here) as path:
-        report = _measured(path, params, here)
-    faults = list(_faults(report, params))
-    report |= {"passed": not faults, "faults": faults}
+        measures = _measured(path, params, here)
+    faults = list(_faults(measures, params))
+    report = {**_reported(measures, params), "passed": not faults, "faults": faults}
     target = here.output(params.output_path, name="report.json")
     with storage_errors(str(target)):
         replace_bytes(target, json.dumps(report, indent=2, ensure_ascii=False, default=str).encode() + b"\n")
@@ -165,42 +169,88 @@ class Asked:
     sql: str
 
 
-def _measured(path: Path, params: Params, here: ModRun) -> dict[str, Any]:
-    """The report without its verdict."""
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """What was found, exact: thresholds are compared with this, never with what a report shows of it.
+
+    Attributes
+    ----------
+    parts : mapping
+        Of the score, by the names of the weights.
+    shares : mapping
+        Of each column, the cells that are there.
+    newest : int or None
+        Microseconds since 1970.
+    """
+
+    source: str
+    rows: int
+    parts: dict[str, Fraction]
+    shares: dict[str, Fraction]
+    outside: dict[str, int]
+    repeated: int
+    newest: int | None
+
+    @property
+    def score(self) -> Fraction:
+        """Of 100."""
+        return 100 * sum((WEIGHTS[name] * part for name, part in self.parts.items()), Fraction(0))
+
+
+def _measured(path: Path, params: Params, here: ModRun) -> Measures:
+    """What all rows say."""
     with opened(path) as (schema, _):
+        check_case(schema.names, path.name)
         wanted = [*params.completeness, *params.keys, *params.ranges]
         check_columns([*wanted, *([params.freshness.column] if params.freshness else [])], schema.names, path.name)
     asked = list(_questions(schema, params))
     (rows, *numbers) = _answer(path, here, ["count(*)", *(each.sql for each in asked)])
     found = {(each.about, each.column): number for each, number in zip(asked, numbers, strict=True)}
-    repeated = _repeated(path, here, params.keys) if params.keys else 0
-    shares = {column: number / rows if rows else 1.0 for (about, column), number in found.items() if about == "there"}
+    repeated = _repeated(path, here, schema, params.keys) if params.keys else 0
+    shares = {column: _share(number, rows) for (about, column), number in found.items() if about == "there"}
     outside = {column: number for (about, column), number in found.items() if about == "outside"}
     held = {column: found["there", column] for column in outside}
-    valid = [1 - outside[column] / held[column] if held[column] else 1.0 for column in outside]
+    valid = [_share(held[column] - outside[column], held[column]) for column in outside]
     limited = list(params.completeness) if params.completeness and params.min_completeness is None else list(shares)
     parts = {
         "completeness": _mean([shares[column] for column in limited]),
-        "uniqueness": 1 - repeated / rows if rows else 1.0,
+        "uniqueness": _share(rows - repeated, rows),
         "validity": _mean(valid),
     }
     newest = found.get(("newest", params.freshness.column)) if params.freshness else None
+    return Measures(params.dataset or path.name, rows, parts, shares, outside, repeated, newest)
+
+
+def _reported(found: Measures, params: Params) -> dict[str, Any]:
+    """The report without its verdict; what is less than 1 is never shown as 1."""
     return {
-        "source": params.dataset or path.name,
+        "source": found.source,
         "checked_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "rows": rows,
-        "score": round(100 * sum(WEIGHTS[name] * part for name, part in parts.items()), 2),
+        "rows": found.rows,
+        "score": _floored(found.score, 2),
         "formula": "100 x (0.40 completeness + 0.30 uniqueness + 0.30 validity)",
-        **{name: round(part, 6) for name, part in parts.items()},
-        "columns": {name: {"completeness": round(share, 6)} for name, share in shares.items()},
-        "outside_range": outside,
-        "repeated_keys": repeated,
-        "newest": None if newest is None else datetime.fromtimestamp(newest / 1e6, UTC).isoformat(),
+        **{name: _floored(part, 6) for name, part in found.parts.items()},
+        "columns": {name: {"completeness": _floored(share, 6)} for name, share in found.shares.items()},
+        "outside_range": found.outside,
+        "repeated_keys": found.repeated,
+        "newest": None if found.newest is None else _moment(found.newest).isoformat(),
     }
 
 
-def _mean(shares: list[float]) -> float:
-    return sum(shares) / len(shares) if shares else 1.0
+def _floored(exact: Fraction, digits: int) -> float:
+    return floor(exact * 10**digits) / 10**digits
+
+
+def _moment(microseconds: int) -> datetime:
+    return datetime.fromtimestamp(microseconds / 1e6, UTC)
+
+
+def _share(some: int, of: int) -> Fraction:
+    return Fraction(some, of) if of else Fraction(1)
+
+
+def _mean(shares: list[Fraction]) -> Fraction:
+    return sum(shares, Fraction(0)) / len(shares) if shares else Fraction(1)
 
 
 def _questions(schema: pa.Schema, params: Params) -> Iterator[Asked]:
@@ -246,9 +296,9 @@ def _answer(path: Path, here: ModRun, numbers: list[str]) -> list[Any]:
     return _asked(path, here, f"SELECT {', '.join(numbers)} FROM came")  # noqa: S608
 
 
-def _repeated(path: Path, here: ModRun, keys: list[str]) -> int:
+def _repeated(path: Path, here: ModRun, schema: pa.Schema, keys: list[str]) -> int:
     """How many rows have the keys of an earlier one."""
-    names = ", ".join(map(duck.quoted, keys))
+    names = ", ".join(without_nan(duck.quoted(key), schema.field(key).type) for key in keys)
     query = f"SELECT coalesce(sum(n - 1), 0)::BIGINT FROM (SELECT count(*) n FROM came GROUP BY {names})"  # noqa: S608
     return int(_asked(path, here, query, keys)[0])
 
@@ -258,7 +308,6 @@ def _asked(path: Path, here: ModRun, query: str, columns: list[str] | None = Non
     import pyarrow as pa
 
     with duck.connected(here, memory=MEMORY) as connection, opened(path, columns) as (schema, pieces):
-        connection.execute("SET TimeZone = 'UTC'")
         batches = (batch for piece in pieces for batch in piece.to_batches())
         connection.register("came", pa.RecordBatchReader.from_batches(schema, batches))
         return list(connection.execute(query).fetchone())
@@ -267,22 +316,22 @@ def _asked(path: Path, here: ModRun, query: str, columns: list[str] | None = Non
 # --------------------------------------------------------------------------- judging
 
 
-def _faults(report: dict[str, Any], params: Params) -> Iterator[str]:
+def _faults(found: Measures, params: Params) -> Iterator[str]:
     """Every threshold that is broken."""
-    for name, about in report["columns"].items():
+    for name, share in found.shares.items():
         least = params.completeness.get(name, params.min_completeness)
-        if least is not None and about["completeness"] < least:
-            yield f"completeness of {name} is {about['completeness']:.4g}, less than {least:g}"
-    if report["repeated_keys"]:
-        yield f"{report['repeated_keys']} rows repeat the keys {', '.join(params.keys)} of others"
-    for name, outside in report["outside_range"].items():
+        if least is not None and share < Fraction(repr(least)):  # 0.95 is 95 of 100, not the float next to it
+            yield f"completeness of {name} is {_floored(share, 6):g}, less than {least:g}"
+    if found.repeated:
+        yield f"{found.repeated} rows repeat the keys {', '.join(params.keys)} of others"
+    for name, outside in found.outside.items():
         if outside:
             yield f"{outside} values of {name} are outside its range"
-    yield from _of_number(report["rows"], params)
+    yield from _of_number(found.rows, params)
     if params.freshness:
-        yield from _of_age(report["newest"], params.freshness)
-    if params.min_score is not None and report["score"] < params.min_score:
-        yield f"the score is {report['score']}, less than {params.min_score:g}"
+        yield from _of_age(found.newest, params.freshness)
+    if params.min_score is not None and found.score < Fraction(repr(params.min_score)):
+        yield f"the score is {_floored(found.score, 2):g}, less than {params.min_score:g}"
 
 
 def _of_number(rows: int, params: Params) -> Iterator[str]:
@@ -292,10 +341,10 @@ def _of_number(rows: int, params: Params) -> Iterator[str]:
         yield f"there are {rows} rows, more than {params.max_rows}"
 
 
-def _of_age(newest: str | None, asked: Freshness) -> Iterator[str]:
+def _of_age(newest: int | None, asked: Freshness) -> Iterator[str]:
     if newest is None:
         yield f"{asked.column} holds no time"
         return
-    hours = (datetime.now(UTC) - datetime.fromisoformat(newest)).total_seconds() / 3600
+    hours = (datetime.now(UTC) - _moment(newest)).total_seconds() / 3600
     if hours > asked.max_age_hours:
         yield f"the newest {asked.column} is {hours:.1f} hours old, more than {asked.max_age_hours:g}"

@@ -53,6 +53,8 @@ NEEDS = {
     "api_key": ("api_key",),
     "oauth2": ("token_url", "client_id", "client_secret"),
 }
+NO_CONTENT = 204
+MOST_SAID = 200  # characters of an answer that is none
 SECRET_NAMES = ("auth", "key", "token", "secret", "pass", "cookie")
 
 
@@ -95,6 +97,9 @@ class Params(BaseModParams):
     next_path: str = Field("next", description="for cursor and next_url: keys, joined by dots, under which it is")
     paging_in: Literal["query", "body"] = Field("query", description="where page, offset or cursor go")
     end_status: list[int] = Field(default_factory=list, description="statuses that mean: beyond the last page")
+    empty_is_end: bool = Field(
+        False, description="take an answer without a body, or without records_path, for one without records"
+    )
     max_pages: int = Field(10_000, ge=1, description="more pages are an error")
 
     cursor_field: str | None = Field(None, min_length=1, description="in the records: grows with what is new")
@@ -282,8 +287,7 @@ def _pages(params: Params, caller: Caller, progress: Progress | None) -> Iterato
         page = caller.call(call, expected=params.end_status if number else ())
         if number and page.status in params.end_status:
             return
-        value = _value(page, call.shown)
-        records = _records(value, params, call.shown, first=number == 0)
+        value, records = _read(page, params, call.shown, number + 1)
         if params.paging in ("page", "offset"):
             if not records:
                 return
@@ -305,6 +309,8 @@ def _pages(params: Params, caller: Caller, progress: Progress | None) -> Iterato
 
 
 HOW = "Does the API page as paging says? Look at its parameters too."
+KEPT = "Nothing was kept."
+ALLOW = "Try again later; if the API ends its pages so, say empty_is_end: true."
 
 
 def _first(params: Params, progress: Progress | None) -> Call:
@@ -340,9 +346,27 @@ def _value(page: Page, shown: str) -> Any:
     return json_value(text, f"the answer of {shown}")
 
 
-def _records(value: Any, params: Params, shown: str, *, first: bool) -> list[Mapping[str, Any]]:
-    if value is None or (not first and params.records_path and not _has(value, params.records_path)):
-        return []  # an empty page may leave out its list
+def _read(page: Page, params: Params, shown: str, number: int) -> tuple[Any, list[Mapping[str, Any]]]:
+    """What a page holds, and its records: none only where it says so, for a server in trouble says less."""
+    if page.status == NO_CONTENT or (params.empty_is_end and not page.content.strip()):
+        return None, []
+    if not page.content.strip():
+        raise FetchError(f"{shown}: page {number} has no body. {KEPT}", cure=ALLOW, resource=shown)
+    value = _value(page, shown)
+    path = params.records_path
+    if value is None and path is None:
+        return value, []
+    if path is not None and not _has(value, path):
+        if params.empty_is_end and isinstance(value, Mapping):
+            return value, []
+        if number > 1:
+            said = redact(dumped(value))
+            said = said if len(said) <= MOST_SAID else f"{said[:MOST_SAID]}..."
+            raise FetchError(f"{shown}: page {number} has no {path!r}: {said}. {KEPT}", cure=ALLOW, resource=shown)
+    return value, _records(value, params, shown)
+
+
+def _records(value: Any, params: Params, shown: str) -> list[Mapping[str, Any]]:
     if params.records_path is None and isinstance(value, dict) and params.paging != "none":
         lists = [key for key, each in value.items() if isinstance(each, list)]
         raise FormatError(
@@ -360,7 +384,10 @@ def _at(value: Any, path: str) -> Any:
 
 
 def _has(value: Any, path: str) -> bool:
-    return _at(value, path) is not None
+    """Whether the path is there, be it with null."""
+    above, _, last = path.rpartition(".")
+    holder = _at(value, above) if above else value
+    return isinstance(holder, Mapping) and last in holder
 
 
 def _check_repeats(records: list[Mapping[str, Any]], seen: set[bytes], shown: str) -> None:

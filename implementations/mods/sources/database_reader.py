@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +21,16 @@ from framework.errors import (
     UnavailableError,
     known_names,
 )
+from framework.mods.addresses import address, exact_json, shown
 from framework.mods.artifacts import write_tables
 from framework.mods.base import BaseModParams, ModMetadata
 from framework.mods.cursors import Progress
-from framework.mods.records import Rows
+from framework.mods.records import HEAVY, Rows, weight_of
 from framework.mods.result import ModResult
 from framework.mods.run import ModRun, current_run
-from framework.redact import redact, register_secret
+from framework.mods.statements import check_reads, normalised
+from framework.mods.values import dumped
+from framework.redact import redact
 from framework.registry import missing_extra
 
 if TYPE_CHECKING:
@@ -53,6 +57,7 @@ INSERT INTO customers VALUES (1, 'Ada', 'Bern'), (2, 'Ben', 'Oslo'), (3, 'Cleo',
 }
 NUMERIC = 1700  # what PostgreSQL calls the type
 PATIENCE = 10  # seconds to connect
+FIRST = 64  # rows of the first batch, from which is seen how large they are
 
 
 class Params(BaseModParams):
@@ -67,7 +72,7 @@ class Params(BaseModParams):
         None, min_length=1, description="read only rows whose value is not less than the largest one read before"
     )
     cursor_start: int | float | str | datetime | date | None = Field(None, description="the first time, from here on")
-    batch_size: int = Field(10_000, ge=1, le=1_000_000, description="rows fetched at a time")
+    batch_size: int = Field(10_000, ge=1, le=1_000_000, description="most rows fetched at a time; large ones are fewer")
     pool_size: int | None = Field(None, ge=1, description="connections kept open")
     timeout: float = Field(PATIENCE, gt=0, description="seconds to wait for a connection")
     output_path: str | None = Field(None, description="where the Parquet goes; into the run's folder unless given")
@@ -90,9 +95,12 @@ class Params(BaseModParams):
 def run(params: Params) -> dict[str, Any]:
     result, here = ModResult(METADATA.name), current_run(METADATA.name)
     url = _url(params.connection_string.get_secret_value(), here)
+    if params.query is not None:
+        check_reads(params.query, url.get_backend_name())
     progress = _progress(params, here, url)
     with _connected(url, params) as connection, Rows(here.folder) as rows:
         with _words(url, "the query"):
+            _lead(progress, params, connection)
             answer = connection.execute(_statement(params, progress), params.params)
             names = _names(answer)
             rows.kinds = _kinds(answer)
@@ -110,7 +118,7 @@ def run(params: Params) -> dict[str, Any]:
     known = progress.known if progress else 0
     if progress is not None and (kept := progress.kept()) is not None:
         here.move_cursor(_source(params, url), kept)
-    here.logger.info("read %d rows from %s", written, _shown(url))
+    here.logger.info("read %d rows from %s", written, shown(url))
     result.add_metric("rows_processed", written + known)
     result.add_metric("rows_output", written)
     result.add_metric("rows_known", known)
@@ -119,12 +127,17 @@ def run(params: Params) -> dict[str, Any]:
 
 
 def _batches(answer: CursorResult[Any], size: int, url: URL) -> Iterator[Sequence[Sequence[Any]]]:
+    """The rows, fewer at a time where they are large."""
+    count = min(size, FIRST)
     while True:
         with _words(url, "reading the rows"):
-            some = answer.fetchmany(size)
+            some = answer.fetchmany(count)
         if not some:
             return
+        weight = sum(map(weight_of, some))
         yield some
+        fitting = HEAVY * len(some) // weight if weight else size
+        count = max(1, min(size, 4 * count, fitting))
 
 
 # --------------------------------------------------------------------------- the database
@@ -133,18 +146,9 @@ def _batches(answer: CursorResult[Any], size: int, url: URL) -> Iterator[Sequenc
 def _url(text: str, here: ModRun) -> URL:
     """The address, with the driver that we use, and a relative file of SQLite in the workspace."""
     try:
-        import sqlalchemy as sa
+        url = address(text)
     except ImportError as error:
         raise missing_extra(f"mod {METADATA.name!r}", "sql", error.name) from error
-    try:
-        url = sa.make_url(text)
-    except sa.exc.ArgumentError:
-        raise ParameterError(
-            "connection_string is no address of a database.",
-            cure="It is written as postgresql://user:password@host:5432/name, or sqlite:///file.db.",
-        ) from None
-    for secret in (url.password, *(value for key, value in url.query.items() if "pass" in key or "secret" in key)):
-        register_secret(None if secret is None else str(secret))
     if url.drivername in ("postgres", "postgresql"):
         url = url.set(drivername="postgresql+psycopg")
     if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
@@ -158,10 +162,6 @@ def _url(text: str, here: ModRun) -> URL:
     return url
 
 
-def _shown(url: URL) -> str:
-    return redact(url.render_as_string())
-
-
 @contextmanager
 def _connected(url: URL, params: Params) -> Iterator[Connection]:
     """A connection that streams what it reads, and takes back whatever a query changed."""
@@ -169,9 +169,9 @@ def _connected(url: URL, params: Params) -> Iterator[Connection]:
     try:
         with _words(url, "connecting", connecting=True):
             connection = engine.connect()
+            _begin_to_read(connection, url.get_backend_name())
         try:
-            options = {"postgresql_readonly": True} if url.get_backend_name() == "postgresql" else {}
-            yield connection.execution_options(stream_results=True, max_row_buffer=params.batch_size, **options)
+            yield connection.execution_options(stream_results=True, max_row_buffer=params.batch_size)
         finally:
             with _words(url, "closing"):
                 connection.close()
@@ -179,15 +179,31 @@ def _connected(url: URL, params: Params) -> Iterator[Connection]:
         engine.dispose()
 
 
+def _begin_to_read(connection: Connection, backend: str) -> None:
+    """One state of the database for all that is asked, and nothing of it can be changed."""
+    if backend == "postgresql":
+        connection.execution_options(postgresql_readonly=True, isolation_level="REPEATABLE READ")
+    elif backend == "sqlite":
+        connection.exec_driver_sql("PRAGMA query_only = ON")
+        connection.exec_driver_sql("BEGIN")
+    elif backend in ("mysql", "mariadb"):
+        connection.exec_driver_sql("START TRANSACTION READ ONLY")
+
+
 def _engine(url: URL, params: Params) -> Engine:
     import sqlalchemy as sa
 
     options: dict[str, Any] = {} if params.pool_size is None else {"pool_size": params.pool_size}
-    patience = {"postgresql": "connect_timeout", "mysql": "connect_timeout", "mariadb": "connect_timeout"}
+    if url.get_backend_name() == "postgresql":
+        options["json_deserializer"] = exact_json
+    patience = dict.fromkeys(("postgresql", "mysql", "mariadb"), "connect_timeout")
     known = patience.get(url.get_backend_name())
     arguments = {known: max(1, round(params.timeout))} if known and known not in url.query else {}
     try:
-        return sa.create_engine(url, hide_parameters=True, connect_args=arguments, **options)
+        engine = sa.create_engine(url, hide_parameters=True, connect_args=arguments, **options)
+        if url.drivername == "postgresql+psycopg":
+            sa.event.listen(engine, "connect", _keep_months)
+        return engine
     except sa.exc.NoSuchModuleError:
         raise ParameterError(
             f"SQLAlchemy knows no database {url.drivername!r}.",
@@ -203,6 +219,18 @@ def _engine(url: URL, params: Params) -> Engine:
         ) from error
 
 
+def _keep_months(connection: Any, _: object) -> None:
+    """From now on an interval of months is text, for how many days they have is not said."""
+    from psycopg.types.datetime import IntervalLoader
+
+    class Loader(IntervalLoader):
+        def load(self, data: Any) -> Any:
+            text = bytes(data).decode()
+            return text if "mon" in text or "year" in text else super().load(data)
+
+    connection.adapters.register_loader("interval", Loader)
+
+
 @contextmanager
 def _words(url: URL, what: str, *, connecting: bool = False) -> Iterator[None]:
     """What SQLAlchemy raises as our errors, in words without a secret."""
@@ -212,36 +240,41 @@ def _words(url: URL, what: str, *, connecting: bool = False) -> Iterator[None]:
         yield
     except sa.exc.SQLAlchemyError as error:
         said = redact(" ".join(str(getattr(error, "orig", None) or error).split())).rstrip(".")
-        shown = _shown(url)
+        place = shown(url)
         lost = isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated
         if connecting or lost:
             raise UnavailableError(
-                f"{shown} cannot be reached ({what}): {said}.", cure="Is the address right, and the server up?"
+                f"{place} cannot be reached ({what}): {said}.", cure="Is the address right, and the server up?"
             ) from None
         refused = sa.exc.ProgrammingError, sa.exc.ArgumentError, sa.exc.StatementError
         in_sqlite = isinstance(error, sa.exc.OperationalError) and url.get_backend_name() == "sqlite"
         if isinstance(error, sa.exc.ProgrammingError) or in_sqlite or type(error) in refused:
-            raise ParameterError(f"{shown} refuses {what}: {said}.", cure="Correct table, query or params.") from None
+            raise ParameterError(f"{place} refuses {what}: {said}.", cure="Correct table, query or params.") from None
         if isinstance(error, sa.exc.InternalError) and "read-only" in said:
-            raise ParameterError(f"{shown} refuses {what}: {said}.", cure="A reader changes nothing.") from None
+            raise ParameterError(f"{place} refuses {what}: {said}.", cure="A reader changes nothing.") from None
         kind = StorageError if isinstance(error, sa.exc.OperationalError) else DataException
-        raise kind(f"{shown} failed ({what}): {said}.", resource=shown) from None
+        raise kind(f"{place} failed ({what}): {said}.", resource=place) from None
 
 
 def _statement(params: Params, progress: Progress | None) -> Any:
     """What is asked."""
     import sqlalchemy as sa
 
+    if params.query is not None and progress is None:
+        return sa.text(params.query.strip().rstrip(";"))
+    columns: list[Any] = [sa.column(name) for name in params.columns or ()]
+    return _asked(sa.select(*(columns or [sa.text("*")])).select_from(_from(params)), progress)
+
+
+def _from(params: Params) -> Any:
+    """The table, or the query as one."""
+    import sqlalchemy as sa
+
     if params.query is not None:
-        inner = sa.text(params.query.strip().rstrip(";"))
-        if progress is None:
-            return inner
-        query: Any = sa.select(sa.text("*")).select_from(inner.columns().subquery("rows_of_query"))
-    else:
-        schema, _, table = str(params.table).rpartition(".")
-        columns: list[Any] = [sa.column(name) for name in params.columns or ()]
-        query = sa.select(*(columns or [sa.text("*")])).select_from(sa.table(table, schema=schema or None))
-    return _asked(query, progress)
+        inner = sa.text(params.query.strip().rstrip(";") + "\n")  # behind which a comment in its last line ends
+        return inner.columns().subquery("rows_of_query")
+    schema, _, table = str(params.table).rpartition(".")
+    return sa.table(table, schema=schema or None)
 
 
 def _names(answer: CursorResult[Any]) -> list[str]:
@@ -300,8 +333,16 @@ def _declared(params: Params, connection: Connection, url: URL) -> dict[str, pa.
 
 def _source(params: Params, url: URL) -> str:
     """Under which name it is kept how far it was read."""
-    place = f"{url.get_backend_name()}://{url.host or ''}/{url.database or ''}"
-    return f"{place} {params.table or 'query'} {params.cursor_column}"
+    host, port = (own or url.query.get(name) or "" for own, name in ((url.host, "host"), (url.port, "port")))
+    place = f"{url.get_backend_name()}://{host}{port and ':'}{port}/{url.database or ''}"
+    what = params.table or f"query {_digest(params, url)}"
+    return f"{place} {what} {params.cursor_column}"
+
+
+def _digest(params: Params, url: URL) -> str:
+    """What tells a query with its parameters from others."""
+    said = [normalised(str(params.query), url.get_backend_name()), dict(sorted(params.params.items()))]
+    return blake2b(dumped(said).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
 def _progress(params: Params, here: ModRun, url: URL) -> Progress | None:
@@ -310,6 +351,24 @@ def _progress(params: Params, here: ModRun, url: URL) -> Progress | None:
     start = params.cursor_start
     plain = str(start) if isinstance(start, date) and url.get_backend_name() == "sqlite" else start
     return Progress(params.cursor_column, here.cursor(_source(params, url)), start=plain)
+
+
+def _lead(progress: Progress | None, params: Params, connection: Connection) -> None:
+    """Ask which value is the largest, where that is text: each database orders and equals it in its own way."""
+    import sqlalchemy as sa
+
+    if progress is None or not progress.may_be_text:
+        return
+    column: Any = sa.column(progress.column)
+    nothing = sa.select(sa.text("*")).select_from(_from(params)).where(sa.false())
+    with connection.execute(nothing, params.params) as there:
+        _check_cursor(progress, list(there.keys()))
+    mine = sa.select(column).select_from(_from(params))
+    last = _asked(mine, progress).where(column.is_not(None)).order_by(column.desc()).limit(1)
+    largest = connection.execute(last, params.params).scalar()
+    if isinstance(largest, str):
+        value: Any = sa.bindparam("value_of_cursor", largest, type_=sa.types.NullType())
+        progress.lead(largest, connection.execute(mine.where(column >= value), params.params).scalars())
 
 
 def _asked(query: Any, progress: Progress | None) -> Any:

@@ -171,7 +171,7 @@ def run(params: Params) -> dict[str, Any]:
     places = _places(found, params, here, remote)
     total = 0
     for (path, info), place in zip(found.items(), places, strict=True):
-        total += _fetch(remote, path, info, place, params)
+        total += _fetch(remote, path, info, place, params, before=total)
         here.logger.info("downloaded %s", place.name)
     one = not is_pattern(params.url)
     result.add_metric("files", len(found))
@@ -247,8 +247,8 @@ def _places(found: Mapping[str, Any], params: Params, here: ModRun, remote: _Rem
     return places
 
 
-def _fetch(remote: _Remote, path: str, info: Mapping[str, Any], place: Path, params: Params) -> int:
-    """Bring one file here, whole and checked, or leave what was there: its bytes."""
+def _fetch(remote: _Remote, path: str, info: Mapping[str, Any], place: Path, params: Params, *, before: int = 0) -> int:
+    """Bring one file here, whole and checked, or leave what was there: its bytes. `before` came of other files."""
     etag = str(info.get("ETag") or "").strip('"').lower()
     wanted = {"md5": etag} if MD5.fullmatch(etag) and remote.protocol in ("s3", "s3a") and _is_plain(info) else {}
     if params.checksum is not None:
@@ -260,14 +260,23 @@ def _fetch(remote: _Remote, path: str, info: Mapping[str, Any], place: Path, par
         source = remote.do("reading", lambda: remote.files.open(path, "rb", block_size=BLOCK))
         try:
             while block := remote.do("reading", lambda: source.read(BLOCK)):
-                sink.write(block)
                 size += len(block)
+                _check_bound(remote, params, before + size)  # the place may not have told how large it is
+                sink.write(block)
                 for each in sums.values():
                     each.update(block)
         finally:
             attempt("closing", source.close)
         _check(remote, info, params, size, {kind: (each.hexdigest(), wanted[kind]) for kind, each in sums.items()})
     return size
+
+
+def _check_bound(remote: _Remote, params: Params, came: int) -> None:
+    if params.max_bytes is not None and came > params.max_bytes:
+        raise StorageError(
+            f"{remote.shown} has more than {params.max_bytes:,} bytes, which is max_bytes; what was cut is not kept.",
+            cure="Raise max_bytes, or name fewer files.",
+        )
 
 
 def _is_plain(info: Mapping[str, Any]) -> bool:

@@ -97,7 +97,6 @@ def run(params: Params) -> dict[str, Any]:
     target = here.output(params.output_path)
     with duck.connected(here) as connection, judged(here, params.input_artifact) as rows:
         made = {name: _made(rows, each) for name, each in params.aggregations.items()}
-        connection.execute("SET TimeZone = 'UTC'")
         _, answers = duck.tables(connection, _query(rows, params.group_by, [sql for sql, _ in made.values()]))
         with opened(rows.path, params.group_by) as (schema, pieces):
             whole = schema

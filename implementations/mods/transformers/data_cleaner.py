@@ -85,7 +85,31 @@ class Params(BaseModParams):
             )
         if isinstance(self.fill_value, dict) and self.columns is not None:
             raise ValueError("fill_value by column says which columns: leave columns out")
+        if self.duplicates == "keep" and self.duplicate_keys is not None:
+            raise ValueError(
+                "duplicate_keys says what drop looks at, and duplicates: keep drops nothing: leave one out"
+            )
         return self
+
+    @model_validator(mode="after")
+    def _spells_what_it_makes(self) -> Params:
+        dated = {column: kind for column, kind in self.types.items() if kind in kinds.DATED}
+        named = self.date_format if isinstance(self.date_format, dict) else {}
+        other = [column for column in named if column not in dated]
+        if other or (self.date_format and not dated):
+            column = other[0] if other else "when"
+            raise ValueError(
+                f"date_format says how text spells what types makes dates or times of: types: {{{column}: date}}"
+            )
+        for column, kind in dated.items():
+            spelling = self.spelling(column)
+            if spelling is not None:
+                kinds.check_spelling(column, kind, spelling)
+        return self
+
+    def spelling(self, column: str) -> str | None:
+        """How text spells the dates of a column."""
+        return self.date_format.get(column) if isinstance(self.date_format, dict) else self.date_format
 
 
 def run(params: Params) -> dict[str, Any]:
@@ -144,6 +168,7 @@ class _Plan:
                 for each in schema
             ]
         )
+        _check_texts(params, schema, typed)
         after, finish = _null_handling(params, typed, told)
         plan = cls(name, after, {}, finish, told)
         plan.steps = {each.name: list(plan._steps(params, each, typed.field(each.name).type)) for each in schema}
@@ -155,10 +180,8 @@ class _Plan:
         if text and (params.trim is True or (isinstance(params.trim, list) and name in params.trim)):
             yield lambda cells: _as_text(cells, self._trimmed)
         if name in params.types:
-            spelling = params.date_format
-            spelling = spelling.get(name) if isinstance(spelling, dict) else spelling
-            dated = text and params.types[name] in ("date", "datetime")
-            yield lambda cells: self._typed(name, cells, params, spelling if dated else None)
+            spelling = params.spelling(name) if text and params.types[name] in kinds.DATED else None
+            yield lambda cells: self._typed(name, cells, params, spelling)
         least = params.min_length
         shortest = least.get(name) if isinstance(least, dict) else least
         if shortest and kinds.kind_of(after) == "text":
@@ -217,6 +240,19 @@ def _named(params: Params) -> Iterator[str]:
     """All columns that the parameters name."""
     for given in (params.trim, params.types, params.date_format, params.min_length, params.columns, params.fill_value):
         yield from given if isinstance(given, (list, dict)) else ()
+
+
+def _check_texts(params: Params, before: Any, after: Any) -> None:
+    """ParameterError where a column that is named as text is none."""
+    for what, given, schema in (("trim", params.trim, before), ("min_length", params.min_length, after)):
+        for name in given if isinstance(given, (list, dict)) else ():
+            kind = schema.field(name).type
+            if kinds.kind_of(kind) != "text":
+                raise ParameterError(
+                    f"{what} is about text, and {name!r} is {kind}.",
+                    cure=f"Leave {name} out of {what}, or make it text: types: {{{name}: text}}.",
+                    resource=name,
+                )
 
 
 def _as_text(cells: Any, change: Callable[[Any], Any]) -> Any:

@@ -246,7 +246,17 @@ def _wider(field: Any, right: Any) -> Any:
     plain = [pa.schema([each.with_nullable(True)]) for each in (_decoded(field), _decoded(right.field(field.name)))]
     if field.type == other:
         return field
+    kinds = [each.field(0).type for each in plain]
+    if pa.types.is_uint64(kinds[0]) != pa.types.is_uint64(kinds[1]) and all(map(_may_be_less, kinds)):
+        return field.with_type(pa.decimal128(20, 0))  # no integer type has room for both
     return pa.unify_schemas(plain, promote_options="permissive").field(0)
+
+
+def _may_be_less(kind: Any) -> bool:
+    """Whether it is uint64, or whole numbers below zero too."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_uint64(kind) or pa.types.is_signed_integer(kind))
 
 
 def _decoded(field: Any) -> Any:

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from framework.errors import FidelityError, ParameterError
 from framework.mods import duck
 from framework.mods.artifacts import write_tables
-from framework.mods.asked import locked, one_select
+from framework.mods.asked import check_case, locked, one_select
 from framework.mods.base import BaseModParams, InputArtifact, ModMetadata
 from framework.mods.judging import judged
 from framework.mods.result import ModResult
@@ -68,9 +68,9 @@ def run(params: Params) -> dict[str, Any]:
         connection = stack.enter_context(duck.connected(here))
         tables = {name: stack.enter_context(judged(here, path)) for name, path in paths.items()}
         for name, rows in tables.items():
+            check_case(rows.names, rows.path.name)
             columns = f"SELECT {rows.columns} FROM {rows.source}"  # noqa: S608 - quoted
             connection.execute(f"CREATE VIEW {duck.quoted(name)} AS {columns}")
-        connection.execute("SET TimeZone = 'UTC'")
         locked(connection, [rows.file for rows in tables.values()])
         arrow, pieces = duck.tables(connection, _exported(connection, params.query))
         rows_output = write_tables(target, arrow, pieces)
@@ -110,8 +110,9 @@ def _plain(column: str, kind: str, name: str) -> str:
     if kind in ("UUID", "JSON", "BIT", "BIGNUM", "VARINT"):
         return f"CAST({column} AS VARCHAR)"
     if kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "INTERVAL", "VARIANT", "UNION", "GEOMETRY")):
+        other = f"its microseconds: epoch_us({name})" if kind == "INTERVAL" else "take it apart with unnest"
         raise FidelityError(
             f"The column {name!r} is {kind}, which no artifact holds.",
-            cure=f"Cast it: CAST({name} AS VARCHAR), or take it apart with unnest.",
+            cure=f"Cast it: CAST({name} AS VARCHAR), or {other}.",
         )
     return column

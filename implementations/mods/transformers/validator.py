@@ -231,7 +231,8 @@ def _broken(rows: Judged, rule: Rule, column: str) -> str:
     if rule.rule == "range":
         return _outside(value, *(_literal(each, kind, column) for each in (rule.min, rule.max)))
     if rule.values is not None:
-        return f"{value} NOT IN ({', '.join(str(_literal(each, kind, column)) for each in rule.values)})"
+        allowed = [str(_literal(each, kind, column)) for each in rule.values if each is not None]  # null passes anyway
+        return f"{value} NOT IN ({', '.join(allowed)})" if allowed else f"{value} IS NOT NULL"
     _check_is_text(kind, column, rule.rule)
     if rule.pattern is not None:
         return f"NOT regexp_full_match({value}, {duck.literal(rule.pattern)})"

@@ -14,6 +14,7 @@ from framework.schema import Field
 
 LONGEST_KEY = 255  # characters of a key's text, where a database wants to know
 NO_ZONES = ("sqlite", "mysql", "mariadb")
+NO_CASE = (*NO_ZONES, "mssql")
 WIDTHS: dict[str, Any] = {
     **dict.fromkeys(("int8", "int16", "uint8"), sa.SmallInteger),
     **dict.fromkeys(("int32", "uint16"), sa.Integer),
@@ -51,6 +52,19 @@ def check_fields(fields: list[Field], what: str, *, longest: int) -> None:
             raise SchemaError(
                 f"Column {field.name!r} holds {field.shown}, for which a database has no type; {what} is as it was.",
                 cure="Leave it out, or make text of it before.",
+                resource=what,
+            )
+
+
+def check_case(names: list[str], dialect: str, what: str) -> None:
+    """SchemaError for two columns that only case tells apart, where the database does not look at it."""
+    by_case: dict[str, str] = {}
+    for name in names if dialect in NO_CASE else ():
+        other = by_case.setdefault(name.casefold(), name)
+        if other != name:
+            raise SchemaError(
+                f"The columns {other!r} and {name!r} are one name in {what}; it is as it was.",
+                cure="Rename one before.",
                 resource=what,
             )
 
@@ -121,6 +135,8 @@ def fitted(column: Any, field: Field, into: str, dialect: str, what: str) -> Any
     """The values for a column of that family; SchemaError for what it cannot hold as it is."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
+    if pa.types.is_floating(column.type):  # whose missing cells may be NaN
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
     if column.null_count == len(column):
         return pa.nulls(len(column), _plain(into))
     if not fits(field, into, dialect):
@@ -165,13 +181,6 @@ def _made(kind: str, into: str) -> Callable[[Any], Any]:
         return lambda column: column.cast(pa.duration("us")).cast(pa.int64())
     if kind == "instant" and into == "time":
         return lambda column: column.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
-    if kind == "float" and into == "integer":
-        return _whole
     if kind == "integer" and into == "integer":  # unsigned ones of 64 bits may be more than it holds
         return lambda column: column.cast(pa.int64())
     return lambda column: column.cast(_plain(into))
-
-
-def _whole(column: Any) -> Any:
-    missing = pc.is_nan(column)  # the missing cells of a column of floats
-    return pc.if_else(missing, None, column).cast(pa.int64())

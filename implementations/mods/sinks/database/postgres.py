@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from framework.errors import IntegrityError, SchemaError
@@ -156,7 +157,7 @@ class _Place:
             name, shown = column.field.name, self.target.shown
             values = fitted(piece.column(name), column.field, column.into, "postgresql", shown)
             try:
-                made.append(values.cast(column.sent))
+                made.append(self._checked(column, values, values.cast(column.sent)))
             except pa.ArrowInvalid as error:
                 raise SchemaError(
                     f"Column {name!r} of {shown} is {column.full}, which cannot hold these values: {error}.",
@@ -164,6 +165,19 @@ class _Place:
                     resource=shown,
                 ) from error
         return pa.table(made, names=[column.field.name for column in self.columns])
+
+    def _checked(self, column: Column, values: Any, sent: Any) -> Any:
+        """What is sent; SchemaError where it is of fewer digits than what came, of which Arrow says no word."""
+        if column.base != "real" or values.null_count == len(values):
+            return sent
+        wrong = values.filter(pc.not_equal(sent.cast(pa.float64()), values.cast(pa.float64())))
+        if len(wrong):
+            raise SchemaError(
+                f"Column {column.field.name!r} of {self.target.shown} is real, which would round {wrong[0].as_py()!r}.",
+                cure="Make the column double precision in the database, or round the values to what a real holds.",
+                resource=self.target.shown,
+            )
+        return sent
 
     def stage(self, pieces: Iterable[Any]) -> int:
         """Put the rows into a table of this transaction's own, numbered in their order."""
