@@ -204,6 +204,6 @@ def test_a_second_run_of_a_case_is_locked_out_with_50(place: Path, children: lis
     second = start(place, children, "sleep")
     output, errors = second.communicate(timeout=60)
     assert second.returncode == 50, (output, errors)
-    assert "Another run of the case demo goes on; nothing was run." in errors
+    assert "Another run of demo goes on; nothing was run." in errors
     work: Any = Workspace(place.parents[1])
     assert len(work.runs()) == 1

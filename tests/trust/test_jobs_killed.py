@@ -29,7 +29,7 @@ from framework import Workspace
 KILLED = "SIGKILL of a job, then run again"
 BETWEEN = "SIGKILL between two steps of a job"
 TOGETHER = "two runs of a job at once"
-SEEDS, SHARE = 200, 5
+SEEDS, SHARE = 200, 10
 ONE_PLACE = 6  # seeds that follow each other in one workspace, so that jobs begin anew and go on
 MOST_TRIES = 3  # runs that nobody kills, of which one must succeed
 Point = tuple[str, str]  # "told" or "gate", and of which mod, or which gate
