@@ -19,6 +19,7 @@ from framework.steps.models import keys_of
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
+WORKSPACE = "millpond.yaml"
 EXAMPLE, FILES = "EXAMPLE", "EXAMPLE_FILES"
 
 
@@ -82,7 +83,7 @@ def example_of(mod: Mod) -> str:
 
 
 def write_example(mod: Mod, folder: Path) -> list[Path]:
-    """Write a mod's example, and the files that it reads: `<mod>.yaml` is the job.
+    """Write a mod's example, and the files that it reads: `<mod>.yaml` is the job, in a workspace of its own.
 
     What is told as text becomes what its name says: CSV text a Parquet file or a workbook, SQL text a SQLite database.
     """
@@ -90,6 +91,8 @@ def write_example(mod: Mod, folder: Path) -> list[Path]:
     with storage_errors(str(folder)):
         make_folder(folder)
         replace_bytes(made[0], example_of(mod).encode())
+        if not (folder / WORKSPACE).exists():  # else its paths would begin in the one around it
+            replace_bytes(folder / WORKSPACE, b"")
         for name, text in getattr(mod.module, FILES, {}).items():
             path = folder / name
             make_folder(path.parent)

@@ -100,3 +100,13 @@ def test_loading_a_mod_imports_nothing_heavy(kind: str) -> None:
     code = f"import sys; import {', '.join(names)}; print(*sorted({heavy!r} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert found == []
+
+
+def test_an_example_runs_in_the_midst_of_a_project(tmp_path: Path) -> None:
+    """As the command that writes it tells: nothing of the project around it is taken for its own."""
+    Workspace(tmp_path).new_project(tmp_path / "shop")
+    write_example(MODS.load("csv_reader"), tmp_path / "shop" / "tried")
+    command = [sys.executable, "-m", "framework", "run-job", "csv_reader.yaml"]
+    done = subprocess.run(command, cwd=tmp_path / "shop" / "tried", capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "shop" / "tried" / "runs").is_dir()
