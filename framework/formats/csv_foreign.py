@@ -280,13 +280,25 @@ def _as(column: Any, kind: pa.DataType) -> Any:
 
 def parse(data: bytes, reading: Any, parsing: Any, converting: Any) -> pa.Table:
     """What Arrow reads; once more in one block when a row is longer than a block."""
+    held = _without_python(data) if reading.use_threads else pa.py_buffer(data)
     try:
-        return pacsv.read_csv(pa.BufferReader(data), reading, parsing, converting)
+        return pacsv.read_csv(pa.BufferReader(held), reading, parsing, converting)
     except pa.ArrowInvalid as error:
         if "block" not in str(error) or len(data) <= reading.block_size:
             raise
         reading.block_size = min(len(data) + 1, 2**31 - 1)
-        return pacsv.read_csv(pa.BufferReader(data), reading, parsing, converting)
+        return pacsv.read_csv(pa.BufferReader(held), reading, parsing, converting)
+
+
+def _without_python(data: bytes) -> pa.Buffer:
+    """The bytes in Arrow's own memory.
+
+    Arrow's threads let go of what they read a moment after the table is there. Were it Python's, and Python just
+    ending, that would abort the process (apache/arrow#45017).
+    """
+    held = pa.allocate_buffer(len(data))
+    memoryview(held).cast("B")[:] = data
+    return held
 
 
 def check_header(header: list[str], name: str, delimiter: str, line: int) -> None:
