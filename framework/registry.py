@@ -18,7 +18,14 @@ from typing import Any
 
 from framework.errors import ConfigurationException, MissingExtraError, UnknownNameError, known_names
 
-FOLDERS = ("implementations.storage", "implementations.demos", "implementations.blueprints", "scrapers", "calculators")
+FOLDERS = (
+    "implementations.storage",
+    "implementations.demos",
+    "implementations.blueprints",
+    "implementations.steps",
+    "scrapers",
+    "calculators",
+)
 GROUP = "millpond"
 ORDER = ("csv", "postgres", "arctic", "temp", "parquet")  # the order in which stores are shown; others follow
 

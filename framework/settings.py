@@ -121,6 +121,7 @@ class Settings(BaseModel):
     LEDGER_KEEP: Count = Field(1000, description="a whole number, 1 or more")
     LEDGER_DAYS: Count = Field(365, description="a whole number, 1 or more")
     RUNS_DAYS: Count = Field(30, description="a whole number, 1 or more")
+    PREPARED_DAYS: Count = Field(365, description="a whole number, 1 or more")
     secret_on_failure: Secret = Field(None, alias="ON_FAILURE", description="text")
     FINVIZ_BASE_URL: Site = Field("https://finviz.com", description="http:// or https:// and a host, without a user")
     LOCK_TIMEOUT: Seconds = Field(30.0, description="seconds, 0 or more")

@@ -51,6 +51,13 @@ def calculators(ctx: typer.Context, incomplete: str) -> list[str]:
     return _answer(ctx, lambda workspace: [n for n in workspace.factory.list_calculators() if n.startswith(incomplete)])
 
 
+def blueprints(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of blueprints that begin so."""
+    from framework import registry
+
+    return _answer(ctx, lambda workspace: [n for n in registry.named("blueprint") if n.startswith(incomplete)])
+
+
 def _is_in(store: str, incomplete: str) -> bool:
     return incomplete.startswith(f"{store}:")
 

@@ -31,6 +31,7 @@ MEANS = {
     "LEDGER_KEEP": "how many runs are kept on record",
     "LEDGER_DAYS": "and for how many days",
     "RUNS_DAYS": "days for which files of mods and jobs stay in runs/",
+    "PREPARED_DAYS": "days for which older files stay in prepared/",
     "ON_FAILURE": "a command or address told of each failed run",
     "FINVIZ_BASE_URL": "the site that the finviz scraper reads",
     "LOCK_TIMEOUT": "seconds that a writer waits for another (then exit 50)",

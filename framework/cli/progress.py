@@ -46,11 +46,12 @@ class Steps:
         if self._shown is not None:
             self._shown.stop()
 
-    def start(self, step: Step) -> None:
-        """A step begins."""
+    def start(self, step: Step | str) -> None:
+        """A step begins, or what has that name."""
         if self._shown is not None:
+            name = step if isinstance(step, str) else step.name
             place = f"{self._done + len(self._under_way()) + 1}/{self.count}"
-            self._bars[step.name] = self._shown.add_task(step.name, total=None, place=place, state="running")
+            self._bars[name] = self._shown.add_task(name, total=None, place=place, state="running")
 
     def done(self, result: Result) -> None:
         """A step is over."""

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from framework.attempt import attempt
 from framework.engine.entries import Entry, entry_of
 from framework.engine.owning import own
 from framework.engine.records import ABSENT, Place, Record, Stamp, record_of, rows_of, stamp_of
@@ -21,7 +20,7 @@ from framework.errors import ConfigurationException, DataException, DatasetNotFo
 from framework.files import make_folder, storage_errors, sync_folder
 from framework.formats.handlers.handler import DataHandler, Handlers, load_checked, save_atomically
 from framework.formats.handlers.writing import recover, staging, swap, sync_tree
-from framework.mods.guard import PASSING, changes_between, check_shrink
+from framework.mods.guard import replaced
 from framework.store import Store
 
 OpenStore = Callable[[str], Store]
@@ -271,15 +270,10 @@ class DataHub:
         """Replace a table, unless that would empty or more than halve it; what changed goes to the visit's notes."""
         store = self.store(entry)
         name = store.canonical(str(entry.dataset))
-        rows = rows_of(data)
-        with store.locked(name):  # what is compared with is what is replaced
-            before = attempt(name, lambda: store.describe(name)).value
-            if before is not None and rows is not None and store.kind != PASSING:
-                check_shrink(entry.ref, before.rows, rows, allow=entry.allow_shrink)
-            store.save_data(data, name)
-            visit = self._here()
-            if visit is not None:
-                visit.changes[entry.name] = changes_between(before, store.describe(name))
+        changes = replaced(store, name, data, rows_of(data), what=entry.ref, allow=entry.allow_shrink)
+        visit = self._here()
+        if visit is not None:
+            visit.changes[entry.name] = changes
 
     def _swapped(self, entry: Entry, handler: DataHandler, data: Any) -> bool:
         """Let the folder that a step was given and filled take its place; False where that is not what it made."""

@@ -29,6 +29,7 @@ FLUSH = 0.2  # seconds that a step's row may wait for others to be written with 
 LOOK_BACK = 50  # runs of a case in which the last success of a step is looked for
 DONE = ("COMPLETED", "SKIPPED")
 SUCCEEDED = "COMPLETED"  # the state of a run
+PENDING, IN_PROGRESS = "PENDING", "IN_PROGRESS"  # states of a run that is not over
 CRASHED = "crashed"  # the reason of a run whose process is gone
 
 
@@ -107,7 +108,7 @@ class RunRow:
     plan : mapping
         All that is needed to run it again: steps, parameters and their origins, data.
     state : str
-        IN_PROGRESS, COMPLETED, FAILED, CANCELLED; FAILED with reason `crashed` for one whose process died.
+        PENDING, IN_PROGRESS, COMPLETED, FAILED, CANCELLED; FAILED with reason `crashed` for one whose process died.
     """
 
     run_id: str
@@ -115,7 +116,7 @@ class RunRow:
     name: str
     key: str
     started_at: float
-    state: str = "IN_PROGRESS"
+    state: str = IN_PROGRESS
     outcome: str = ""
     exit_code: int | None = None
     ended_at: float | None = None
@@ -196,9 +197,22 @@ class Ledger:
 
     # ------------------------------------------------------------------ writing
 
+    def queue(self, rows: Iterable[RunRow]) -> None:
+        """Keep runs that will begin later, as PENDING."""
+        kept = list(rows)
+        for row in kept:
+            row.state, row.pid, row.host = PENDING, os.getpid(), HOST
+        self.tables.insert("runs", [row.values() for row in kept])
+
+    def end(self, row: RunRow, state: str, reason: str) -> None:
+        """Keep how a run ended that was queued and never began."""
+        row.state, row.outcome, row.reason, row.ended_at = state, state, reason, time.time()
+        ending = {name: getattr(row, name) for name in ("state", "outcome", "reason", "ended_at")}
+        self.tables.update_run(row.run_id, ending)
+
     @contextmanager
     def run(self, row: RunRow) -> Iterator[Writer]:
-        """Keep a run: its row is there at once, and its lock is held until it has ended.
+        """Keep a run: its row is there at once, and its lock is held until it has ended. One that was queued begins.
 
         Raises
         ------
@@ -208,7 +222,11 @@ class Ledger:
         """
         row.pid, row.host = os.getpid(), HOST
         with locked(lock_for(self._lock_file(row.run_id)), timeout=0.0, what=f"run {row.run_id}"):
-            self.tables.insert("runs", [row.values()])
+            if row.state == PENDING:
+                row.state, row.started_at = IN_PROGRESS, time.time()
+                self.tables.update_run(row.run_id, {"state": row.state, "started_at": row.started_at})
+            else:
+                self.tables.insert("runs", [row.values()])
             writer = Writer(self.tables, row)
             try:
                 yield writer
@@ -308,11 +326,11 @@ class Ledger:
 
     def _judged(self, row: RunRow) -> RunRow:
         """The row, as FAILED when its process is gone."""
-        if row.state != "IN_PROGRESS" or row.host != HOST or not self._is_free(row):
+        if row.state not in (PENDING, IN_PROGRESS) or row.host != HOST or not self._is_free(row):
             return row
         there = next((each for each in self.tables.runs_like(row.run_id) if each[0] == row.run_id), None)
         again = row if there is None else RunRow.of(there)
-        if again.state == "IN_PROGRESS":  # it has not ended between the two looks
+        if again.state in (PENDING, IN_PROGRESS):  # it has not ended between the two looks
             again.state, again.outcome, again.reason, again.exit_code = "FAILED", "ERROR", CRASHED, None
         return again
 

@@ -69,7 +69,7 @@ def _end_of_records(data: bytes, *, quoted: bool) -> int:
         return at + 1
     open_quotes = data.count(b'"', 0, at)
     while at >= 0 and open_quotes % 2:
-        before = data.rfind(mark, 0, at)
+        before = data.rfind(mark, 0, data.rfind(b'"', 0, at))  # the ends after that quote are all in it
         open_quotes -= data.count(b'"', max(before, 0), at)
         at = before
     return at + 1
@@ -188,14 +188,14 @@ class _Joined(io.RawIOBase):
     """Blocks of bytes one after the other, as a file."""
 
     def __init__(self, first: bytes, others: Iterator[bytes]) -> None:
-        self._left, self._others = first, others
+        self._left, self._others = memoryview(first), others  # of which a part is no copy
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: object) -> int:
         if not self._left:
-            self._left = next(self._others, b"")
+            self._left = memoryview(next(self._others, b""))
         view = memoryview(buffer)  # type: ignore[arg-type]
         given = self._left[: len(view)]
         view[: len(given)] = given

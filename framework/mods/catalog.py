@@ -20,7 +20,7 @@ from framework.steps.source import Unreadable, parsed
 SHIPPED = "implementations.mods"
 FOLDER = "mods"
 GROUP = "millpond.mods"
-KINDS = ("sources", "transformers", "sinks", "solos")
+KINDS = ("sources", "transformers", "preparation", "sinks", "solos")
 _SAID = re.compile(
     r"^METADATA\b[^\n]*(?:\n(?:[^\S\n]|\))[^\n]*)*", re.MULTILINE
 )  # the statement alone, as it is mostly laid out
@@ -33,7 +33,7 @@ class FoundMod:
     Attributes
     ----------
     kind : str
-        The folder that it lies in: sources, transformers, sinks, solos, or another.
+        The folder that it lies in: sources, transformers, preparation, sinks, solos, or another.
     """
 
     name: str

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from framework.attempt import attempt
 from framework.errors import DataException
 from framework.interfaces import Description
+
+if TYPE_CHECKING:
+    from framework.store import Store
 
 PASSING = "temp"  # the store whose tables are made to be replaced
 
@@ -26,6 +30,28 @@ def check_shrink(what: str, before: int, after: int, *, allow: bool) -> None:
         cure="If that is meant, say allow_shrink: true.",
         resource=what,
     )
+
+
+def replaced(
+    store: Store, name: str, data: Any, rows: int | None, *, what: str, allow: bool, save_id: str | None = None
+) -> dict[str, Any]:
+    """Replace a table, unless that would empty or more than halve it: what is other in it than before.
+
+    Parameters
+    ----------
+    rows : int or None
+        How many the data has, if that is known.
+    what : str
+        What it is called to the user.
+    allow : bool
+        That less than half is meant.
+    """
+    with store.locked(name):  # what is compared with is what is replaced
+        before = attempt(name, lambda: store.describe(name)).value
+        if before is not None and rows is not None and store.kind != PASSING:
+            check_shrink(what, before.rows, rows, allow=allow)
+        store.save_data(data, name, save_id=save_id)
+        return changes_between(before, store.describe(name))
 
 
 def changes_between(before: Description | None, after: Description) -> dict[str, Any]:

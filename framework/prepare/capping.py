@@ -25,11 +25,15 @@ def learn(values: Any, method: str) -> tuple[list[float] | None, str]:
         low, high = quantiles(values, (0.25, 0.75))
         if low == high:
             return None, f"both quartiles are {low:g}: every other value would be an outlier"
-        return [low - FENCE * (high - low), high + FENCE * (high - low)], "beyond 1.5 times the range of the quartiles"
-    middle, spread = float(values.mean()), float(values.std())
-    if spread == 0:
-        return None, "all values are equal"
-    return [middle - DEVIATIONS * spread, middle + DEVIATIONS * spread], "beyond three standard deviations"
+        fences = [low - FENCE * (high - low), high + FENCE * (high - low)]
+        why = "beyond 1.5 times the range of the quartiles"
+    else:
+        with np.errstate(over="ignore", invalid="ignore"):
+            middle, spread = float(values.mean()), float(values.std())
+        if spread == 0:
+            return None, "all values are equal"
+        fences, why = [middle - DEVIATIONS * spread, middle + DEVIATIONS * spread], "beyond three standard deviations"
+    return (fences, why) if np.isfinite(fences).all() else (None, "the values are too great to be reckoned with")
 
 
 def cap(values: Any, fences: list[float]) -> tuple[Any, int, int]:

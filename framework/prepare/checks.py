@@ -29,6 +29,7 @@ NUMBER = r"\A[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\z"
 FLAGS = {"true": True, "yes": True, "y": True, "t": True, "1": True, "on": True}
 FLAGS |= {"false": False, "no": False, "n": False, "f": False, "0": False, "off": False}
 NUMBERS = ("floating", "integer", "mixed-integer-float", "integer-na", "empty")  # as pandas calls objects
+YEARS = (1678, 2261)  # whole ones that nanoseconds can count
 PIECE = 1 << 15  # objects
 SAMPLE = 2048  # values by which it is judged whether a column repeats itself
 
@@ -102,6 +103,9 @@ def check_column(values: pd.Series, field: Field, *, column: str, types: bool = 
         missing = missing | coded.where(_blank)
     checked = Checked(field, column, len(array), missing, array)
     odd, typed = TYPED[field.kind](array, coded, missing)
+    if field.kind == "datetime" and values.dtype == object and pd.api.types.infer_dtype(values).startswith("mixed"):
+        number = np.fromiter((isinstance(cell, (int, float)) for cell in values), bool, len(values)) & ~missing
+        odd = number if odd is None else odd | number
     if field.kind in ("number", "integer"):
         checked.numbers = typed
     if types and odd is not None and odd.any():
@@ -126,6 +130,8 @@ def arrow_of(values: pd.Series) -> pa.Array:
         array = array.combine_chunks()
     if isinstance(array, pa.ChunkedArray):  # of more text than one array holds
         array = pa.concat_arrays([chunk.cast(pa.large_string()) for chunk in array.chunks])
+    if pa.types.is_dictionary(array.type) and not is_text(array.type.value_type):
+        array = array.dictionary_decode()
     return array.cast(pa.float64()) if pa.types.is_decimal(array.type) else array
 
 
@@ -247,22 +253,60 @@ def _numbers_of(texts: pa.Array) -> Any:
 
 def _datetime(array: pa.Array, coded: Coded | None, missing: Mask) -> tuple[Mask | None, Any]:
     if pa.types.is_timestamp(array.type) or pa.types.is_date(array.type):
-        return None, None
+        return (None if getattr(array.type, "unit", None) == "ns" else _uncountable(array)), None
     if coded is None:
         return ~missing, None
     return coded.where(lambda texts: ~_instants(texts)) & ~missing, None
 
 
+def _uncountable(array: pa.Array) -> Mask:
+    """Which times lie beyond what nanoseconds can count."""
+    if pa.types.is_timestamp(array.type) and array.type.tz is not None:
+        array = array.cast(pa.timestamp(array.type.unit))
+    years = pc.year(array)
+    return _mask(pc.or_(pc.less(years, YEARS[0]), pc.greater(years, YEARS[1])))
+
+
 def _instants(texts: pa.Array) -> Mask:
     """Which texts are dates or times of ISO 8601, within what nanoseconds can count."""
-    plain = pd.Series(texts.to_pylist(), dtype=object).str.strip()
-    return np.asarray(to_times(plain).notna())
+    return np.asarray(to_times(pd.Series(texts.to_pylist(), dtype=object)).notna())
 
 
 def to_times(texts: pd.Series) -> pd.Series:
-    """Times of ISO 8601 in UTC; NaT for what is none, or beyond what nanoseconds can count."""
-    times = pd.to_datetime(texts, errors="coerce", format="ISO8601", utc=True)
-    return times.where(times.dt.year.between(1678, 2261))
+    """Times of ISO 8601 in UTC; NaT for what is none, or beyond what nanoseconds can count.
+
+    `now` and `today`, which pandas would read as such, are no dates: they would mean another one tomorrow.
+    """
+    stripped = texts.str.strip() if len(texts) else texts
+    written = stripped.where(stripped.str[:1].str.isdigit().eq(True)) if len(texts) else stripped
+    times = pd.to_datetime(written, errors="coerce", format="ISO8601", utc=True)
+    return times.where(times.dt.year.between(*YEARS))
+
+
+def times_of(checked: Checked) -> Any:
+    """A column of times as datetime64[ns], those of a zone in UTC; NaT for what is missing or none."""
+    array = checked.values
+    if pa.types.is_timestamp(array.type) or pa.types.is_date(array.type):
+        if getattr(array.type, "unit", None) != "ns":
+            array = pc.if_else(pa.array(_uncountable(array)), pa.scalar(None, array.type), array)
+        zone = getattr(array.type, "tz", None)
+        ticks = array.cast(pa.timestamp("ns", tz=zone)).cast(pa.int64()).fill_null(np.iinfo("int64").min)
+        return ticks.to_numpy(zero_copy_only=False).view("datetime64[ns]")
+    coded = Coded.of(array)
+    if coded is None:
+        return np.full(checked.rows, np.datetime64("NaT", "ns"))
+    times = to_times(pd.Series(coded.values.to_pylist(), dtype=object)).dt.tz_localize(None)
+    known = times.to_numpy("datetime64[ns]")
+    return known if coded.codes is None else np.append(known, np.datetime64("NaT", "ns"))[coded.codes]
+
+
+def blanks(values: pd.Series) -> Mask:
+    """Which cells are text of nothing but white space: they are missing, as empty ones are."""
+    if values.dtype == object or pd.api.types.is_string_dtype(values.dtype):
+        coded = Coded.of(arrow_of(values))
+        if coded is not None:
+            return coded.where(_blank)
+    return np.zeros(len(values), dtype=bool)
 
 
 def _flag(array: pa.Array, coded: Coded | None, missing: Mask) -> tuple[Mask | None, Any]:

@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from framework.errors import CompatibilityException, ProcessingException
+from framework.prepare.blueprint import Field, Kind
+from framework.prepare.checks import FLAGS, YEARS, Checked, Mask, blanks, check_column, times_of
+from framework.prepare.checks import plain as folded
+from framework.prepare.issues import shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +30,6 @@ OF_KIND = {
     "identifier": "identifier", "datetime": "datetime", "number": "number", "integer": "number",
     "category": "text", "text": "text", "flag": "flag",
 }  # fmt: skip
-YES_NO = {"true": 1.0, "yes": 1.0, "1": 1.0, "false": 0.0, "no": 0.0, "0": 0.0}
 
 
 @dataclass(slots=True)
@@ -107,9 +110,21 @@ def family(column: pd.Series) -> str:
     elif pd.api.types.is_datetime64_any_dtype(dtype):
         found = "datetime"
     else:
-        return FAMILIES.get(pd.api.types.infer_dtype(column, skipna=True), "text")
+        return _family_of_objects(column)
     first = column.iloc[:1].isna()
     return "empty" if first.all() and column.isna().all() else found
+
+
+def _family_of_objects(column: pd.Series) -> str:
+    """Text of nothing but white space is missing, and says nothing."""
+    found = pd.api.types.infer_dtype(column, skipna=True)
+    first = column.iloc[0] if len(column) else None
+    if found == "empty" or (found == "string" and isinstance(first, str) and first.strip()):
+        return FAMILIES[found]
+    empty = blanks(column)
+    if empty.any():
+        found = pd.api.types.infer_dtype(column[~empty], skipna=True)
+    return FAMILIES.get(found, "text")
 
 
 def typed(column: pd.Series, kind: str) -> Any:
@@ -132,53 +147,59 @@ def typed(column: pd.Series, kind: str) -> Any:
 
 
 def _identifiers(column: pd.Series) -> Any:
-    return column.to_numpy() if isinstance(column.dtype, np.dtype) else column.array
+    values = column.to_numpy() if isinstance(column.dtype, np.dtype) else column.array
+    if column.dtype == object or pd.api.types.is_string_dtype(column.dtype):
+        gone = _checked(column, "identifier", "an identifier").missing
+        if (gone & column.notna().to_numpy()).any():
+            values = values.copy()
+            values[gone] = None
+    return values
 
 
 def _numbers(column: pd.Series) -> Any:
-    if column.dtype == object or pd.api.types.is_string_dtype(column.dtype):
-        values = pd.to_numeric(column, errors="coerce")
-        _refuse(column, values.isna() & column.notna(), "a number")
-        column = values
-    elif not pd.api.types.is_numeric_dtype(column.dtype):
-        _refuse(column, column.notna(), "a number")
-    numbers = np.ascontiguousarray(column.to_numpy("float64", na_value=np.nan))
-    if np.isinf(numbers).any():
-        _refuse(column, pd.Series(np.isinf(numbers), index=column.index), "a finite number")
-    return numbers
+    dtype = column.dtype
+    plain_number = pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
+    if plain_number and not pd.api.types.is_complex_dtype(dtype):
+        numbers = np.ascontiguousarray(column.to_numpy("float64", na_value=np.nan))
+        _refuse(column, np.isinf(numbers), "a finite number")
+        return numbers
+    checked = _checked(column, "number", "a finite number")
+    return np.where(checked.missing, np.nan, checked.numbers)
 
 
 def _datetimes(column: pd.Series) -> Any:
-    if isinstance(column.dtype, pd.DatetimeTZDtype):
+    if column.dtype == "datetime64[ns]":
+        return column.to_numpy()
+    if pd.api.types.is_datetime64_any_dtype(column.dtype) and not isinstance(column.dtype, pd.ArrowDtype):
+        _countable(column)
+    return times_of(_checked(column, "datetime", "a date as ISO 8601 has it"))
+
+
+def zone_of(column: pd.Series) -> str | None:
+    """The time zone of a column of times, if it has one."""
+    zone = getattr(column.dtype, "tz", None)
+    return None if zone is None else str(zone)
+
+
+def _countable(column: pd.Series) -> None:
+    if (column.dt.year < YEARS[0]).any() or (column.dt.year > YEARS[1]).any():
         raise ProcessingException(
-            f"{column.name} has the time zone {column.dtype.tz}; times are prepared without one.",
-            cure="Convert it first: column.dt.tz_convert('UTC').dt.tz_localize(None).",
-            resource=str(column.name),
-        )
-    if not pd.api.types.is_datetime64_dtype(column.dtype):
-        known = column.notna()
-        numeric = known & pd.Series([isinstance(value, (int, float)) for value in column], index=column.index)
-        _refuse(column, numeric, "a date")
-        values = pd.to_datetime(column, errors="coerce", format="ISO8601")
-        _refuse(column, values.isna() & known, "a date as ISO 8601 has it")
-        return _datetimes(values)
-    try:
-        return column.astype("datetime64[ns]").to_numpy()
-    except pd.errors.OutOfBoundsDatetime as error:
-        raise ProcessingException(
-            f"{column.name} holds a time before 1677 or after 2262: {column.min()} to {column.max()}.",
+            f"{column.name} holds a time before {YEARS[0]} or after {YEARS[1]}: {column.min()} to {column.max()}.",
             cure="Write a time that is not known as a missing one.",
             resource=str(column.name),
-        ) from error
+        )
 
 
 def _texts(column: pd.Series) -> Texts:
+    if column.dtype == object and pd.api.types.infer_dtype(column, skipna=True) not in FAMILIES:
+        _checked(column, "text", "a text, a number, a date or a flag")
+        column = column.map(_text, na_action="ignore")  # for as objects 1 and True are one
     codes, distinct = pd.factorize(column, use_na_sentinel=True)
     levels = [_text(level) for level in distinct]
-    if len(set(levels)) < len(levels):  # 1 and "1" are one text
+    if len(set(levels)) < len(levels) or any(not level.strip() for level in levels):  # 1 and "1" are one text
         places: dict[str, int] = {}
-        again = np.array([places.setdefault(level, len(places)) for level in levels] + [-1])
-        codes, levels = again[codes], list(places)
+        again = [places.setdefault(level, len(places)) if level.strip() else -1 for level in levels]
+        codes, levels = np.array([*again, -1])[codes], list(places)
     return Texts(codes, levels)
 
 
@@ -187,23 +208,31 @@ def _text(value: Any) -> str:
 
 
 def _flags(column: pd.Series) -> Any:
-    if column.dtype == object or pd.api.types.is_string_dtype(column.dtype):
-        known = {level: YES_NO.get(str(level).strip().casefold()) for level in column.dropna().unique()}
-        read = column.map(known).astype("float64")
-        _refuse(column, read.isna() & column.notna(), "yes or no")
-        return np.ascontiguousarray(read.to_numpy())
-    values = column.to_numpy("float64", na_value=np.nan)
-    _refuse(column, pd.Series(~(np.isin(values, (0.0, 1.0)) | np.isnan(values)), index=column.index), "yes or no")
-    return np.ascontiguousarray(values)
+    if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_complex_dtype(column.dtype):
+        values = column.to_numpy("float64", na_value=np.nan)
+        _refuse(column, ~(np.isin(values, (0.0, 1.0)) | np.isnan(values)), "yes or no")
+        return np.ascontiguousarray(values)
+    _checked(column, "flag", "yes or no")
+    texts = _texts(column)
+    known = [float(FLAGS[folded(level)]) for level in texts.levels]
+    return np.array([*known, np.nan])[texts.codes]
 
 
-def _refuse(column: pd.Series, wrong: pd.Series, wanted: str) -> None:
+def _checked(column: pd.Series, kind: Kind, wanted: str) -> Checked:
+    """The column as validation sees it; refused is what it would call of another type."""
+    checked = check_column(column, Field(str(column.name), kind), column=str(column.name), rules=False)
+    if "type" in checked.broken:
+        _refuse(column, checked.broken["type"], wanted)
+    return checked
+
+
+def _refuse(column: pd.Series, wrong: Mask, wanted: str) -> None:
     if wrong.any():
-        first = column[wrong].iloc[0]
+        place = int(wrong.argmax())
         raise ProcessingException(
             f"{column.name} holds what is not {wanted} in {int(wrong.sum())} rows, "
-            f"the first at row {wrong.to_numpy().argmax() + 1}: {str(first)[:60]!r}.",
-            cure="Correct those values, or let the stages before refuse such rows.",
+            f"the first at row {place + 1}: {shown(column.iloc[place], str(column.name))!r}.",
+            cure="Correct those values, or leave them empty: an empty one is missing.",
             resource=str(column.name),
         )
 
@@ -220,12 +249,16 @@ def quantiles(values: Any, shares: Sequence[float]) -> list[float]:
         place = share * last
         low = int(place)
         first, second = float(ordered[low]), float(ordered[min(low + 1, last)])
-        part = place - low
-        if share == 0.5:
-            made.append((first + second) / 2 if part else first)
-        else:
-            made.append(first + (second - first) * part if part < 0.5 else second - (second - first) * (1 - part))
+        made.append(_between(first, second, place - low, middle=share == 0.5))
     return made
+
+
+def _between(first: float, second: float, part: float, *, middle: bool) -> float:
+    if not (np.isfinite(second - first) and np.isfinite(first + second)):  # too great for the usual order of steps
+        return first * (1 - part) + second * part
+    if middle:
+        return (first + second) / 2 if part else first
+    return first + (second - first) * part if part < 0.5 else second - (second - first) * (1 - part)
 
 
 def no_repeated_names(frame: pd.DataFrame) -> None:

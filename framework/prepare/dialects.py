@@ -16,11 +16,15 @@ from framework.formats.records import LONGEST
 MARKS: Final = (",", ";", "\t", "|")
 SHOWN: Final = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 ROWS = 500  # of the sample that are looked at for what stands in its columns
+AGAIN = 1 << 22  # characters that are looked at once more after quotes that are not right
+LABEL = 18  # digits, beyond which a whole number is neither a year nor counted
 CLEAR = 0.1  # by how much more of the cells must be numbers or times for one of two delimiters that both fit
 NUMBER = re.compile(r"[-+]?([0-9][0-9.,]*|[.,][0-9]+)([eE][-+]?[0-9]+)?%?")
 WHOLE = re.compile(r"[-+]?[0-9]+")
 TIME = re.compile(r"[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}([T ].*)?|[0-9]{1,2}([-/.])[0-9]{1,2}\2[0-9]{2,4}( .*)?")
 FLAGS = {"true", "false"}
+SAID = re.compile(r'"?sep=([^\w\r\n])"?[^\S\r\n]*[\r\n]', re.IGNORECASE)  # for Excel, before the header
+CONTROL = re.compile(r"[\x01-\x08\x0e-\x1f\x7f]")
 NOTHING = {"na", "n/a", "nan", "null", "none", "-"}
 
 
@@ -44,6 +48,11 @@ class Dialect:
     line: int
     names: list[str]
     rows: list[list[str]]
+
+    @property
+    def single(self) -> bool:
+        """Whether there is one column, in which a blank line is a row."""
+        return len(self.names) == 1
 
 
 @dataclass(frozen=True)
@@ -93,14 +102,22 @@ def find(sample: str, name: str, *, whole: bool, delimiter: str | None = None, h
     """
     marks = [delimiter] if delimiter else [mark for mark in MARKS if mark in sample]
     parses = [_parsed(sample, mark, '"', whole=whole) for mark in marks or [","]]
+    said_mark = SAID.match(sample)
+    if said_mark:
+        cure = f"Take the line out, and pass delimiter={said_mark[1]!r}."
+        raise _refuse(name, 1, f"{said_mark[0].strip()!r} is no header", cure)
     if not any(parse.records for parse in parses):
         broken = next((parse.broken for parse in parses if parse.broken), None)
         if broken:
             raise _refuse(name, broken[0], "a quote is opened and never closed", "Close it.")
+        if not whole:
+            raise _refuse(name, 1, "the first record has no end that could be found", "Is a quote left open?")
         raise IngestionException(f"{name} is empty: it has no header and no row.", line=1, resource=name)
     if "'" in sample and '"' not in sample:
         parses = [_better_quoted(parse, sample, whole=whole) for parse in parses]
     chosen = parses[0] if delimiter else _chosen(parses, name)
+    if chosen.records and any(CONTROL.search(cell) for cell in chosen.first):
+        raise _refuse(name, chosen.records[0][0], "it holds characters that no text has", "Is it CSV? Save it as such.")
     if not chosen.records or (chosen.broken and chosen.broken[0] < chosen.records[0][0]):
         raise _refuse(name, chosen.broken[0], "the quotes of the first record are not right", "Mend the line.")
     said = _has_header(chosen) if header is None else header
@@ -131,7 +148,7 @@ def _parsed(sample: str, mark: str, quote: Literal['"', "'"], *, whole: bool) ->
     lines = _lines(sample)
     found: list[tuple[int, list[str]]] = []
     broken: list[int] = []
-    begin = at = 0
+    begin = at = again = 0
 
     def rest() -> Iterator[str]:
         nonlocal at
@@ -149,8 +166,11 @@ def _parsed(sample: str, mark: str, quote: Literal['"', "'"], *, whole: bool) ->
             if cut and len(lines) - begin < len(lines) / 2:
                 return _of(mark, quote, found, broken)
             broken.append(begin + 1)
+            again += sum(map(len, lines[begin:at]))
+            if again > AGAIN:  # each line may open one to the end of the sample
+                break
             begin = at = begin + 1
-    if not whole and len(found) > 1:
+    if not whole and found:
         found.pop()
     return _of(mark, quote, found, broken)
 
@@ -167,9 +187,9 @@ def _lines(text: str) -> list[str]:
 def _better_quoted(parse: _Parse, sample: str, *, whole: bool) -> _Parse:
     """By single quotes where the records then fit, or where all words stand in them."""
     words = [cell for _, record in parse.records for cell in record if cell and not is_typed(cell)]
-    inside = [cell for cell in words if len(cell) > 1 and cell[0] == cell[-1] == "'"]
-    if not inside:
+    if not any(cell[0] == "'" for cell in words):
         return parse
+    inside = [cell for cell in words if len(cell) > 1 and cell[0] == cell[-1] == "'"]
     other = _parsed(sample, parse.mark, "'", whole=whole)
     fits = not other.broken and other.share == 1
     return other if fits and (parse.share < 1 or len(inside) > len(words) / 2) else parse
@@ -190,6 +210,8 @@ def _chosen(parses: list[_Parse], name: str) -> _Parse:
     ranked = sorted(wide, key=lambda parse: parse.share, reverse=True)
     best = ranked[0]
     line, width = next(((line, len(record)) for line, record in best.records if len(record) != best.width), (0, 0))
+    if best.broken and best.broken[0] < (line or best.broken[0] + 1):
+        line = 0  # the quotes are the first fault
     if best.share < 0.5 or (len(ranked) > 1 and ranked[1].share > best.share - CLEAR):
         why = f"{width} fields, and the first record has {best.width}" if line else "its quotes are not right"
         raise _refuse(
@@ -258,6 +280,8 @@ def _has_header(parse: _Parse) -> bool | None:
 
 def _like_labels(cells: list[str], below: list[list[str]]) -> bool:
     """Whether whole numbers in the first record may be years, or counted up, over rows of another kind."""
+    if max(map(len, cells)) > LABEL:
+        return False
     numbers = [int(cell) for cell in cells]
     counted = len(numbers) > 1 and all(after - before == 1 for before, after in pairwise(numbers))
     years = all(1900 <= number <= 2100 for number in numbers)
@@ -266,5 +290,5 @@ def _like_labels(cells: list[str], below: list[list[str]]) -> bool:
         return years
     whole = all(WHOLE.fullmatch(cell) for cell in inner)
     if years:
-        return not whole or not all(1900 <= int(cell) <= 2100 for cell in inner)
+        return not whole or not all(len(cell) <= LABEL and 1900 <= int(cell) <= 2100 for cell in inner)
     return counted and not whole

@@ -47,7 +47,8 @@ def learn(name: str, texts: Texts, *, strategy: str, target: Any, taken: set[str
             )
         made["columns"] = [_free(f"{name}_{value}", taken) for value in values]
     elif method == "target":
-        made["mean"] = float(target.mean())
+        with np.errstate(over="ignore"):
+            made["mean"] = float(target.mean())
         made["means"] = _means(_places(texts, values), target, len(values), made["mean"]).tolist()
     return made
 

@@ -21,6 +21,9 @@ def skewness(values: Any) -> float:
     n = len(values)
     if n < 3:
         return 0.0
+    greatest = float(np.abs(values).max())
+    if greatest > 1e100:  # skewness is of no scale, and cubes of such numbers are beyond what can be counted
+        values = values / greatest
     away = values - values.mean()
     square = away * away
     second = float(square.mean())
@@ -58,7 +61,11 @@ def choose(column: Any, strategy: str, *, flag: bool) -> tuple[Any, str, str]:
 
 
 def _middle(values: Any, which: str) -> float:
-    return float(values.mean()) if which == "mean" else quantiles(values, (0.5,))[0]
+    if which == "median":
+        return quantiles(values, (0.5,))[0]
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = float(values.mean())
+    return mean if np.isfinite(mean) else float((values / len(values)).sum())
 
 
 def learn(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
@@ -93,8 +95,8 @@ class DataIngestionService:
         self,
         source: str | Path | BinaryIO,
         *,
-        into: Path | None = None,
-        rejected: Path | None = None,
+        into: str | Path | None = None,
+        rejected: str | Path | None = None,
         filename: str | None = None,
         encoding: str | None = None,
         delimiter: str | None = None,
@@ -151,6 +153,9 @@ class DataIngestionService:
             encoding, delimiter, decimal, date_format, header, on_bad_rows, max_rows, max_columns, max_field, check
         )
         _check(asked)
+        if content_length is not None:
+            _positive("content_length", content_length, least=0)
+        target, aside = (None if path is None else Path(path) for path in (into, rejected))
         started = time.perf_counter()
         with opened(
             source,
@@ -161,7 +166,7 @@ class DataIngestionService:
             packed=self.enable_compression,
             check=check,
         ) as content:
-            return self._read(content, asked, into, rejected, started)
+            return self._read(content, asked, target, aside, started)
 
     def _read(
         self, content: Content, asked: Asked, into: Path | None, rejected: Path | None, started: float
@@ -221,10 +226,21 @@ def _result(content: Content, table: Table, rejected: Path | None, seconds: floa
     )
 
 
-def _positive(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise OptionError(f"{name}={value!r} is not a whole number above zero.", resource=name)
+def _positive(name: str, value: int, least: int = 1) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise OptionError(f"{name}={value!r} is not a whole number of {least} or more.", resource=name)
     return value
+
+
+def _is_format(said: object) -> bool:
+    """Whether that is None or what `strptime` understands."""
+    if not isinstance(said, str):
+        return said is None
+    try:
+        datetime.strptime("", said)
+    except (ValueError, re.error) as error:  # the second for a directive that is there twice
+        return "does not match" in str(error)
+    return False
 
 
 def _check(asked: Asked) -> None:
@@ -240,9 +256,14 @@ def _check(asked: Asked) -> None:
         if value not in known:
             shown = ", ".join(repr(each) for each in known if each is not None)
             raise OptionError(f"{option}={value!r} is not known.", cure=f"It is one of {shown}.", resource=option)
-    if not isinstance(asked.date_format, str | Mapping | None):
+    said = asked.date_format
+    formats = list(said.values()) if isinstance(said, Mapping) else [said]
+    columns = list(said) if isinstance(said, Mapping) else []
+    if not all(isinstance(column, str) for column in columns) or not all(map(_is_format, formats)):
         raise OptionError(
-            f"date_format={asked.date_format!r} is no format.", cure="Such as '%d.%m.%Y', or {'since': '%d.%m.%Y'}."
+            f"date_format={said!r} is no format.",
+            cure="Such as '%d.%m.%Y', or {'since': '%d.%m.%Y'}.",
+            resource="date_format",
         )
     for option in ("max_rows", "max_columns", "max_field"):
         if getattr(asked, option) is not None:

@@ -12,7 +12,7 @@ from framework.attempt import attempt
 from framework.errors import StepError
 from framework.prepare.anomalies import Outliers, by_iqr, by_zscore, in_order
 from framework.prepare.blueprint import Field, Rule
-from framework.prepare.checks import FLAGS, Checked, check_column, plain, to_times
+from framework.prepare.checks import FLAGS, Checked, check_column, plain, times_of
 from framework.prepare.issues import Issue, Severity, examples, number
 from framework.prepare.repeats import repeated
 from framework.prepare.scoring import percent
@@ -64,7 +64,8 @@ def judge_column(
     checked = check_column(values, field, column=column, types=config.schema_validation, rules=config.quality_checks)
     judged = Judged(column, checked.completeness, checked.validity, checked.missing)
     if config.quality_checks:
-        judged.issues += _of_gaps(checked, thresholds["completeness"], config.examples, identifier=identifier)
+        named = identifier or (field.kind == "identifier" and field.required)
+        judged.issues += _of_gaps(checked, thresholds["completeness"], config.examples, identifier=named)
     judged.issues += _of_values(checked, values, thresholds["validity"], config.examples)
     if config.statistical_validation and checked.numbers is not None and not identifier:
         judged.issues += _of_outliers(checked, values, config)
@@ -79,7 +80,8 @@ def _of_gaps(checked: Checked, least: float, most: int, *, identifier: bool) -> 
     if not gone or not (identifier or low):
         return
     rule = "identifier" if identifier else "completeness"
-    severity: Severity = "critical" if identifier or checked.field.critical else "low"
+    empty = checked.field.required and not checked.there  # as good as a field that is not there
+    severity: Severity = "critical" if identifier or checked.field.critical or empty else "low"
     share = gone / checked.rows
     words = f"{checked.column}: {number(gone, 'row')} of {checked.rows:,} ({percent(share)}) "
     words += f"{'has' if gone == 1 else 'have'} no value"
@@ -142,12 +144,12 @@ def as_typed(values: pd.Series, checked: Checked) -> pd.Series:
         fine = pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
         found = values if fine and "type" not in checked.broken else pd.Series(checked.numbers)
     elif kind == "datetime":
-        times = values if pd.api.types.is_datetime64_any_dtype(dtype) else to_times(values.astype("string").str.strip())
-        found = times.dt.tz_convert("UTC").dt.tz_localize(None) if times.dt.tz is not None else times
+        found = pd.Series(times_of(checked))
     elif kind == "flag" and not pd.api.types.is_bool_dtype(dtype):
         found = pd.Series([FLAGS.get(plain(_whole(cell))) for cell in values], dtype="boolean")
     else:
-        found = values
+        gone = checked.missing | checked.broken.get("type", np.zeros(checked.rows, dtype=bool))
+        found = values.mask(gone) if gone.any() else values
     return found.reset_index(drop=True)
 
 

@@ -13,15 +13,17 @@ from framework._version import __version__
 from framework.errors import CompatibilityException, ParameterError, ProcessingException, known_names
 from framework.prepare import capping, encoding, imputing, reducing, scaling
 from framework.prepare.blueprint import Blueprint
-from framework.prepare.columns import Table, family, no_repeated_names, plain
+from framework.prepare.columns import Table, family, no_repeated_names, plain, zone_of
 from framework.prepare.recipe import Recipe
 from framework.prepare.rows import (
     Input,
     admitted,
+    asked,
     assembled,
     features_of,
     moment,
     needed,
+    own,
     rows_of,
     taken,
     whole_rows,
@@ -57,7 +59,7 @@ class Learning:
         self.blueprint = blueprint
         self.check = check
         self.result = result
-        self.recipe = Recipe(blueprint, config, "", target or blueprint.target, keep_dates, versions=_versions())
+        self.recipe = Recipe(blueprint, config, "", target or blueprint.target, bool(keep_dates), versions=_versions())
         if config["encoding_strategy"] == "target" and self.recipe.target is None:
             raise ParameterError("encoding_strategy is target, and there is no target.", cure="Give target=.")
 
@@ -113,6 +115,11 @@ class Learning:
         """Types; the day as of which all holds; the rows up to it that have what they must."""
         inputs = self.recipe.inputs
         table = taken(frame, inputs, check=self.check)
+        self.result.warnings += [
+            f"{each.name} came in the time zone {zone}: its days are those of UTC"
+            for each in inputs
+            if (zone := zone_of(frame[each.name])) not in (None, "UTC")
+        ]
         self.when = moment(as_of) if as_of is not None else self._latest(table)
         self.recipe.as_of = self.result.as_of = self.when.isoformat()
         must = needed(self.blueprint, inputs, also=(self.recipe.target,))
@@ -174,10 +181,15 @@ class Learning:
     def make_features(self) -> None:
         """What the blueprint learns, and its features."""
         self.check()
-        there = [each.name for each in self.blueprint.fields if each.name in self.table.columns]
+        there, target = (
+            [each.name for each in self.blueprint.fields if each.name in self.table.columns],
+            self.recipe.target,
+        )
         learnt: dict[str, Any] = {}
         if self.blueprint.features:
-            learnt = _as_json(self.blueprint.learn(self.table.frame(there), self.when), self.blueprint.name)
+            known = own(self.table, there)
+            found = asked(self.blueprint, "learn", lambda: self.blueprint.learn(known, self.when))
+            learnt = _as_json(found, self.blueprint.name)
         settings = self.recipe.config["feature_settings"]
         for name in settings:
             if name not in learnt:
@@ -190,15 +202,26 @@ class Learning:
                     cure=f"It takes what was learnt's place: a {type(learnt[name]).__name__}.",
                 )
         self.recipe.learnt = learnt | _as_json(settings, "feature_settings")
-        makes = {each.name for each in self.blueprint.makes(there)} - {self.recipe.target}
+        makes = {each.name for each in self.blueprint.makes([name for name in there if name != target])} - {target}
         self.recipe.features = [each.name for each in self.blueprint.features if each.name in makes]
-        for each in self.blueprint.features:
-            if each.name not in makes:
-                lacking = [need for need in each.needs if need not in there] or ["it is the target"]
-                self.result.features_absent.append({"feature": each.name, "lacking": lacking})
-        self.raw = features_of(self.blueprint, self.table, self.when, self.recipe.learnt, self.recipe.features)
+        self.recipe.formulas = {each.name: each.formula for each in self.blueprint.features if each.name in makes}
+        self._say_what_is_absent(there)
+        self.raw = features_of(self.blueprint, self.table, self.when, self.recipe.learnt, self.recipe.features, target)
         self.result.features_created = list(self.recipe.features)
         self._say_what_is_missing()
+
+    def _say_what_is_absent(self, there: list[str]) -> None:
+        target, telling = self.recipe.target, []
+        for each in self.blueprint.features:
+            if each.name in self.recipe.features:
+                continue
+            lacking = [need for need in each.needs if need not in there]
+            if not lacking and each.name != target:
+                telling.append(each.name)
+            why = lacking or ["it is the target" if each.name == target else f"it is made of the target, {target}"]
+            self.result.features_absent.append({"feature": each.name, "lacking": why})
+        if telling:
+            self.result.warnings.append(f"not made, as they would tell the target {target}: {', '.join(telling)}")
 
     def _say_what_is_missing(self) -> None:
         reasons = self.recipe.learnt.get("why", {})
@@ -259,6 +282,12 @@ class Learning:
                 continue
             texts = columns.pop(name)
             learnt = encoding.learn(name, texts, strategy=strategy, target=target, taken=used)
+            if learnt["method"] == "target" and not np.isfinite([learnt["mean"], *learnt["means"]]).all():
+                raise ProcessingException(
+                    f"The target {self.recipe.target} has values too great to be averaged.",
+                    cure="Correct them, or choose encoding_strategy onehot or label.",
+                    resource=self.recipe.target,
+                )
             self.recipe.encodings[name] = learnt
             made, _ = encoding.encode(texts, learnt)
             if learnt["method"] == "target":
@@ -283,6 +312,12 @@ class Learning:
             self.check()
             values = np.asarray(columns[name], dtype="float64")
             self.recipe.scales[name] = scaling.learn(values, method)
+            if not np.isfinite(self.recipe.scales[name]).all():
+                raise ProcessingException(
+                    f"{name} has values too great to be scaled by {method}.",
+                    cure="Correct them, or choose scaling_method robust or none.",
+                    resource=name,
+                )
             columns[name] = scaling.scale(values, method, self.recipe.scales[name])
         self.result.scaled = list(self.recipe.scales)
 

@@ -16,10 +16,13 @@ from typing import Any, BinaryIO, Literal
 
 from framework.formats.compression import Read
 from framework.formats.records import LONGEST
+from framework.prepare.dialects import Dialect
 
 SHOWN = 1000  # bad rows that the result lists; the file has them all
 LOOKED = 5000  # records between two looks at whether to stop
-SPAN = 1 << 26  # characters of a record in quotes, beyond which one is taken to be open
+SPAN = 1 << 26  # bytes of memory of a record in quotes, beyond which one is taken to be open
+LINE = 64  # bytes of memory that a line takes beside its characters
+AGAIN = 4  # how often all that was read, and a span, may be read once more after quotes that are not right
 BATCH = 10_000  # bad rows
 SPOOLED = 1 << 20  # bytes
 
@@ -49,6 +52,14 @@ class Record:
     why: str | None
 
 
+class Tangled(Exception):
+    """Quotes so wrong that to tell the records apart would take for ever; from that record on."""
+
+    def __init__(self, record: Record) -> None:
+        super().__init__(record)
+        self.record = record
+
+
 class _Raw(io.RawIOBase):
     """A `read` as a file."""
 
@@ -75,10 +86,11 @@ class _Lines:
         self._text = io.TextIOWrapper(io.BufferedReader(_Raw(read)), "utf-8", errors="surrogateescape", newline="")
         self._back: deque[str] = deque()
         self.taken: list[str] = []
-        self._length = 0
+        self._length = self._read = self._again = 0
 
     def begin(self) -> None:
         """A new record begins."""
+        self._read += sum(map(len, self.taken))
         self.taken, self._length = [], 0
 
     def __iter__(self) -> Iterator[str]:
@@ -89,11 +101,19 @@ class _Lines:
             raise StopIteration
         line = self._back.popleft() if self._back else next(self._text)
         self.taken.append(line)
-        self._length += len(line)
+        self._length += len(line) + LINE
         return line
 
-    def put_back(self, lines: list[str]) -> None:
-        self._back.extendleft(reversed(lines))
+    def put_back(self) -> None:
+        """All lines of the record but the first."""
+        self._again += self._length
+        self._back.extendleft(reversed(self.taken[1:]))
+        self.taken = self.taken[:1]
+
+    @property
+    def tangled(self) -> bool:
+        """Whether each line may open a quote that is closed nowhere: they would be read as often as there are lines."""
+        return self._again > AGAIN * (SPAN + self._read)
 
 
 def records_of(read: Read, *, delimiter: str, quote: Literal['"', "'"], width: int, most: int) -> Iterator[Record]:
@@ -105,6 +125,10 @@ def records_of(read: Read, *, delimiter: str, quote: Literal['"', "'"], width: i
         How many cells a record has.
     most : int
         Characters of one cell.
+
+    Raises
+    ------
+    Tangled
     """
     csv.field_size_limit(LONGEST)
     lines, line = _Lines(read), 1
@@ -115,12 +139,14 @@ def records_of(read: Read, *, delimiter: str, quote: Literal['"', "'"], width: i
             cells, why = next(reader, None), None
         except csv.Error as error:
             cells, why = [], _quotes(str(error))
-            lines.put_back(lines.taken[1:])
-            lines.taken = lines.taken[:1]
+            lines.put_back()
         if cells is None:
             return
         text = "".join(lines.taken)
-        yield Record(line, len(lines.taken), text, cells, why or _fault(text, cells, width, most))
+        record = Record(line, len(lines.taken), text, cells, why or _fault(text, cells, width, most))
+        if lines.tangled:
+            raise Tangled(record)
+        yield record
         line += len(lines.taken)
 
 
@@ -194,34 +220,42 @@ def part(
     records: Iterator[Record],
     good: BinaryIO,
     refused: Refused | None,
+    dialect: Dialect,
     *,
-    header: bool,
     rewrite: str | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> Record | None:
     """Write the good records; a bad one leaves its lines blank, so that those after it keep theirs.
 
+    Not in a table of one column, where a blank line is a row.
+
     Parameters
     ----------
     refused : Refused, optional
         Takes the bad ones; without it the first is given back.
-    header : bool
-        Whether the first is a header, which must be good.
+    dialect : Dialect
+        If it has a header, that must be good.
     rewrite : str, optional
         The delimiter by which records are written anew, with double quotes.
     """
+    header = dialect.header
     for number, record in enumerate(records):
         if number % LOOKED == 0:
             check()
         if record.why is None:
-            good.write(_written(record, rewrite) if rewrite and record.cells else record.text.encode())
+            good.write(_written(record, rewrite) if rewrite and record.cells else _ended(record.text).encode())
             header = header and not record.cells
         elif refused is None or header:
             return record
         else:
             refused.add(record)
-            good.write(b"\n" * record.lines)
+            good.write(b"" if dialect.single else b"\n" * record.lines)
     return None
+
+
+def _ended(text: str) -> str:
+    """A record that ends with LF where it did with CR, which an LF after it would make one end of two."""
+    return text[:-1] + "\n" if text.endswith("\r") else text
 
 
 def _written(record: Record, delimiter: str) -> bytes:

@@ -20,7 +20,7 @@ from framework.formats.records import in_utf8
 from framework.mods.artifacts import arrow_of, write_tables
 from framework.prepare.dialects import Dialect, find
 from framework.prepare.encodings import Encoding, of_sample, of_whole
-from framework.prepare.quarantine import Record, Refused, part, records_of
+from framework.prepare.quarantine import Record, Refused, Tangled, part, records_of
 from framework.prepare.spellings import Evidence
 from framework.prepare.unpacking import Content, spool
 from framework.schema import ALL, FrameSchema, Selection, decode
@@ -85,7 +85,8 @@ class Reading:
     def __init__(self, content: Content, asked: Asked, stack: ExitStack, *, piece: int) -> None:
         self.content, self.asked, self.piece, self.stack = content, asked, piece, stack
         self.name = content.name
-        self.warnings: list[str] = []
+        self.warnings: list[str] = []  # of the encoding
+        self._parted_from: Callable[[], Read] | None = None  # what the good rows were taken from
         self._parsing: Foreign | None = None
         self._begin: Callable[[], Read] = content.begin
 
@@ -106,7 +107,7 @@ class Reading:
             return self._in(self._by_all_bytes(), into)
 
     def _by_all_bytes(self) -> Encoding:
-        found = of_whole(self.content.begin())
+        found = of_whole(self._ticking(self.content.begin()))
         if found.confidence < SURE:
             self.warnings.append(f"The encoding is taken to be {found.name}, which is not sure: {found.why}.")
         return found
@@ -117,12 +118,12 @@ class Reading:
         def begin() -> Read:
             return _without_mark(in_utf8(self._ticking(self.content.begin()), self.name, encoding.name))
 
-        self._begin = begin
+        self._begin, self._parted_from = begin, None
         dialect = self._ours(self._dialect)
         refused = Refused(spool(self.stack))
-        if dialect.quote == "'":
-            self._part(dialect, refused if self.asked.on_bad_rows == "quarantine" else None)
         guessed = self.asked.encoding is None and encoding.name == "utf-8"
+        if dialect.quote == "'":
+            self._part(dialect, refused if self.asked.on_bad_rows == "quarantine" else None, guessed=guessed)
         try:
             made = self._made(dialect, into)
         except (FormatError, _TooLong) as error:
@@ -130,10 +131,10 @@ class Reading:
                 raise _NotInUtf8 from error
             if self.asked.on_bad_rows == "refuse" or refused.count:
                 raise self._refusal(error, dialect) from error
-            self._part(dialect, refused)
+            self._part(dialect, refused, guessed=guessed)
             made = self._ours(lambda: self._made(dialect, into), dialect)
-        frame, schema, nulls, decimal = made
-        return Table(encoding, dialect, decimal, schema, nulls, refused, self.warnings, frame)
+        frame, schema, nulls, decimal, told = made
+        return Table(encoding, dialect, decimal, schema, nulls, refused, self.warnings + told, frame)
 
     def _dialect(self) -> Dialect:
         wanted, asked = SAMPLE, self.asked
@@ -141,10 +142,15 @@ class Reading:
             start = _start(self._begin(), wanted)
             whole = len(start) < wanted
             text = codecs.getincrementaldecoder("utf-8")("replace").decode(start, whole)
-            if whole or wanted >= MOST_SAMPLED or text.count("\n") + text.count("\r") > 1:
-                break
-            wanted *= 4
-        found = find(text, self.name, whole=whole, delimiter=asked.delimiter, header=asked.header)
+            last = whole or wanted >= MOST_SAMPLED
+            try:
+                if last or text.count("\n") + text.count("\r") > 1:
+                    found = find(text, self.name, whole=whole, delimiter=asked.delimiter, header=asked.header)
+                    break
+            except IngestionException:
+                if last or text.count('"') % 2 == 0:
+                    raise
+            wanted *= 4  # a long cell was cut
         if len(found.names) > asked.max_columns:
             raise IngestionException(
                 f"{self.name} has {len(found.names):,} columns, and {asked.max_columns:,} are the most.",
@@ -175,12 +181,12 @@ class Reading:
 
     # ------------------------------------------------------------------ marks, dates, the table
 
-    def _made(self, dialect: Dialect, into: Path | None) -> tuple[Any, FrameSchema, dict[str, int], str]:
-        """The frame or None, the schema, what is missing, the decimal mark; the file is read once if that will do."""
+    def _made(self, dialect: Dialect, into: Path | None) -> tuple[Any, FrameSchema, dict[str, int], str, list[str]]:
+        """The frame or None, the schema, what is missing, the decimal mark, warnings; in one pass if that will do."""
         asked = self.asked
         evidence = Evidence(
             dialect.names,
-            dialect.rows,
+            [row for row in dialect.rows if not any(map(self._odd, row))],
             delimiter=dialect.delimiter,
             decimal=asked.decimal,
             date_format=asked.date_format,
@@ -199,13 +205,17 @@ class Reading:
                 table, spelling = None, settled
                 schema, table, pieces = self._parsed(dialect, spelling, whole=into is None)
         self._check_rows(schema.range_rows)
-        self.warnings += evidence.told(schema)
+        told = evidence.told(schema)
         nulls = dict.fromkeys(schema.names, 0)
         if into is None:
             self._look(table, nulls)
-            return decode(table, schema), schema, nulls, spelling.decimal
+            return decode(table, schema), schema, nulls, spelling.decimal, told
         write_tables(into, arrow_of(schema), self._looked_at(pieces, nulls), schema)
-        return None, schema, nulls, spelling.decimal
+        return None, schema, nulls, spelling.decimal, told
+
+    def _odd(self, cell: str) -> bool:
+        """Whether its row may be one that is put aside."""
+        return len(cell) > self.asked.max_field or "\0" in cell or "\ufffd" in cell
 
     def _parsed(self, dialect: Dialect, spelling: Spelling, *, whole: bool) -> tuple[FrameSchema, Any, Any]:
         """The schema, and the table or its pieces."""
@@ -240,14 +250,26 @@ class Reading:
 
     # ------------------------------------------------------------------ bad rows
 
-    def _part(self, dialect: Dialect, refused: Refused | None) -> None:
+    def _part(self, dialect: Dialect, refused: Refused | None, *, guessed: bool) -> None:
         """From here on only the good rows are read."""
+        if guessed:
+            self._check_utf8()
         good = spool(self.stack)
         rewrite = dialect.delimiter if dialect.quote == "'" else None
         records, check = self._records(dialect), self.asked.check
-        bad = self._ours(lambda: part(records, good, refused, header=dialect.header, rewrite=rewrite, check=check))
+        try:
+            bad = self._ours(lambda: part(records, good, refused, dialect, rewrite=rewrite, check=check))
+        except Tangled as error:
+            line = error.record.line
+            raise IngestionException(
+                f"{self.name}, line {line}: {error.record.why}, and again in very many lines after it.",
+                cure="Its rows cannot be told apart: mend its quotes.",
+                line=line,
+                resource=self.name,
+            ) from error
         if bad is not None:
             raise self._bad(bad)
+        self._parted_from = self._begin
 
         def begin() -> Read:
             good.seek(0)
@@ -255,9 +277,30 @@ class Reading:
 
         self._begin = begin
 
-    def _records(self, dialect: Dialect) -> Iterator[Record]:
-        width, most = len(dialect.names), self.asked.max_field
-        return records_of(self._begin(), delimiter=dialect.delimiter, quote=dialect.quote, width=width, most=most)
+    def _check_utf8(self) -> None:
+        """_NotInUtf8 for a file that only begins so: its other rows are not broken, they are in another encoding."""
+        decoder, read = codecs.getincrementaldecoder("utf-8")(), self._begin()
+        try:
+            while block := read(ENCODED):
+                decoder.decode(block)
+            decoder.decode(b"", True)
+        except UnicodeDecodeError as error:
+            raise _NotInUtf8 from error
+
+    def _in_file(self, line: int, dialect: Dialect) -> int:
+        """The line in the file of one among the good rows, where the bad ones left no blank lines."""
+        if self._parted_from is None or not dialect.single:
+            return line
+        kept = 0
+        for record in self._records(dialect, self._parted_from):
+            kept += 0 if record.why else record.lines
+            if kept >= line:
+                return record.line + record.lines - 1 - (kept - line)
+        return line
+
+    def _records(self, dialect: Dialect, begin: Callable[[], Read] | None = None) -> Iterator[Record]:
+        width, most, read = len(dialect.names), self.asked.max_field, (begin or self._begin)()
+        return records_of(read, delimiter=dialect.delimiter, quote=dialect.quote, width=width, most=most)
 
     def _bad(self, record: Record) -> IngestionException:
         line = record.line
@@ -276,9 +319,9 @@ class Reading:
         line, message = error.line, error.message
         if line is None:
             return IngestionException(message, cure=error.cure or MEND, resource=self.name)
-        if dialect is not None and not dialect.header:  # one was put before the rows
-            message = re.sub(rf"\bline {line}\b", f"line {line - 1}", message)
-            line -= 1
+        if dialect is not None:
+            there = self._in_file(line if dialect.header else line - 1, dialect)  # a header was put before the rows
+            message, line = re.sub(rf"\bline {line}\b", f"line {there}", message), there
         told = IngestionException(message, cure=error.cure or MEND, line=line, resource=self.name)
         return self._first_bad(dialect, line) or told
 
@@ -290,7 +333,7 @@ class Reading:
                     return None
                 if record.why:
                     return self._bad(record)
-        except FormatError:  # a byte that is not in the encoding, which was told already
+        except (FormatError, Tangled):  # a byte that is not in the encoding, which was told already
             return None
         return None
 

@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from framework import registry
-from framework.errors import CompatibilityException, FormatError, ParameterError, known_names
+from framework.errors import CompatibilityException, ParameterError, known_names
 from framework.prepare import capping, encoding, imputing, reducing, scaling
 from framework.prepare.blueprint import Blueprint
 from framework.prepare.columns import OF_KIND, Table, no_repeated_names
+from framework.prepare.recipe_form import FORMAT, KEYS, VERSION, read, suits
 from framework.prepare.rows import (
     Input,
     admitted,
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 else:
     from framework.lazy import pd
 
-FORMAT = "millpond-recipe"
-VERSION = 1
-
 
 @dataclass(slots=True)
 class Applied:
@@ -49,6 +47,8 @@ class Applied:
         The columns of the recipe; the target last, where the frame had it.
     features_raw : pandas.DataFrame
         The features, unscaled.
+    fields : pandas.DataFrame
+        The fields, dates too, as they were before caps, encodings and scales.
     refused : list of dict
         {why, count, rows}: rows that are not in `frame`, by their labels in what was given, twenty at most.
     imputed : dict
@@ -63,6 +63,7 @@ class Applied:
 
     frame: pd.DataFrame
     features_raw: pd.DataFrame
+    fields: pd.DataFrame
     refused: list[dict[str, Any]] = field(default_factory=list)
     imputed: dict[str, int] = field(default_factory=dict)
     capped: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -96,6 +97,8 @@ class Recipe:
     caps : dict
         {column: [lowest, highest]}.
     features : list of str
+    formulas : dict
+        How each feature is made, in the words of the blueprint: with other words it is another feature.
     learnt : dict
         What the blueprint learnt.
     encodings : dict
@@ -118,6 +121,7 @@ class Recipe:
     values: dict[str, Any] = field(default_factory=dict)
     caps: dict[str, list[float]] = field(default_factory=dict)
     features: list[str] = field(default_factory=list)
+    formulas: dict[str, str] = field(default_factory=dict)
     learnt: dict[str, Any] = field(default_factory=dict)
     encodings: dict[str, dict[str, Any]] = field(default_factory=dict)
     scales: dict[str, list[float]] = field(default_factory=dict)
@@ -161,9 +165,10 @@ class Recipe:
             refused += dropped
         check()
         table, imputed = imputing.fill(table, self.values)
-        raw = features_of(self.blueprint, table, when, self.learnt, self.features)
+        raw = features_of(self.blueprint, table, when, self.learnt, self.features, self.target)
         check()
-        applied = Applied(table.frame([]), raw, refused, imputed, notes=notes)
+        fields = table.frame(list(table.columns))
+        applied = Applied(table.frame([]), raw, fields, refused, imputed, notes=notes)
         columns = self.finished(table, raw, applied, check=check)
         applied.frame = assembled(columns, [*self.columns, *self._target_in(table)], table.index)
         return applied
@@ -197,17 +202,15 @@ class Recipe:
         return [self.target] if self.target is not None and self.target in table.columns else []
 
     def _needed(self, inputs: list[Input]) -> list[str]:
-        """What a row must have; the target only if features are made of it."""
-        made_of = {need for each in self.blueprint.features for need in each.needs}
-        targets = {self.target} & made_of
-        return needed(self.blueprint, inputs, also=targets)
+        """What a row must have; not the target, of which nothing is made."""
+        return needed(self.blueprint, [each for each in inputs if each.role != "target"])
 
     def _suiting(self, frame: pd.DataFrame) -> list[Input]:
         """The inputs that are taken of this frame; refuses one whose columns are others."""
         no_repeated_names(frame)
         there = set(frame.columns)
         wanted = [each for each in self.inputs if each.role != "left out"]
-        lacking = [each.name for each in wanted if each.name not in there and not self._is_spare(each)]
+        lacking = [each.name for each in wanted if each.name not in there and each.role != "target"]
         if lacking:
             raise CompatibilityException(
                 f"The recipe needs columns that are missing: {', '.join(lacking)}.",
@@ -224,10 +227,6 @@ class Recipe:
         for each in inputs:
             same_family(each, frame[each.name])
         return inputs
-
-    def _is_spare(self, each: Input) -> bool:
-        """Whether new rows may come without it: a target of which nothing is made."""
-        return each.role == "target" and all(each.name not in feature.needs for feature in self.blueprint.features)
 
     def _moment(self, as_of: Any) -> pd.Timestamp:
         own = pd.Timestamp(self.as_of)
@@ -263,48 +262,12 @@ class Recipe:
         Raises
         ------
         FormatError
-            It is no recipe, of a later version, or of a blueprint that makes other features.
+            It is no recipe, of a later version, has a part that no recipe has, or its blueprint has changed since.
         UnknownNameError
             There is no blueprint of that name.
         """
-        read = _read(text)
-        found = blueprint or registry.find("blueprint", read["blueprint"]).load()
-        if found.name != read["blueprint"]:
-            raise FormatError(
-                f"The recipe is of the blueprint {read['blueprint']!r}, not of {found.name!r}.", cure="Give that one."
-            )
-        gone = sorted(set(read["features"]) - {each.name for each in found.features})
-        if gone:
-            raise FormatError(
-                f"The blueprint {found.name} no longer makes {', '.join(gone)}.", cure="Learn the recipe anew."
-            )
-        inputs = [Input(**each) for each in read["inputs"]]
-        return cls(found, **{name: read[name] for name in KEYS if name != "inputs"}, inputs=inputs)
-
-
-KEYS: dict[str, type | tuple[type, ...]] = {
-    "config": dict, "as_of": str, "target": (str, type(None)), "keep_dates": bool, "inputs": list, "ignored": list,
-    "values": dict, "caps": dict, "features": list, "learnt": dict, "encodings": dict, "scales": dict,
-    "columns": dict, "versions": dict,
-}  # fmt: skip
-
-
-def _read(text: str | bytes) -> dict[str, Any]:
-    try:
-        read = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"The recipe is not JSON: {error}.", cure="Learn it anew, or restore the file.") from error
-    if not isinstance(read, dict) or read.get("format") != FORMAT:
-        raise FormatError("This is no recipe: its format is not millpond-recipe.", cure="Give a recipe.json.")
-    if read.get("version") != VERSION:
-        raise FormatError(
-            f"The recipe has the format version {read.get('version')!r}; this Millpond reads {VERSION}.",
-            cure="Install the Millpond that wrote it, or learn it anew.",
-        )
-    wrong = [name for name, kind in {**KEYS, "blueprint": str}.items() if not isinstance(read.get(name, ...), kind)]
-    shape = {"name", "kind", "family", "role"}
-    if not wrong and not all(isinstance(each, dict) and set(each) == shape for each in read["inputs"]):
-        wrong = ["inputs"]
-    if wrong:
-        raise FormatError(f"The recipe lacks or has wrongly: {', '.join(wrong)}.", cure="Learn it anew.")
-    return read
+        parts = read(text)
+        found = blueprint or registry.find("blueprint", parts["blueprint"]).load()
+        suits(parts, found)
+        inputs = [Input(**each) for each in parts["inputs"]]
+        return cls(found, **{name: parts[name] for name in KEYS if name != "inputs"}, inputs=inputs)

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
-from framework.errors import CompatibilityException, ParameterError, ProcessingException
+from framework.attempt import attempt
+from framework.errors import BaseFrameworkException, CompatibilityException, ParameterError, ProcessingException
 from framework.prepare import imputing
 from framework.prepare.blueprint import Blueprint
-from framework.prepare.columns import OF_KIND, Table, family, missing, typed
+from framework.prepare.checks import YEARS, blanks
+from framework.prepare.columns import OF_KIND, Table, family, missing, plain, typed
 
 if TYPE_CHECKING:
     import pandas as pd
 else:
     from framework.lazy import pd
 
+T = TypeVar("T")
 SHOWN = 20  # rows of a refusal, by their labels
 
 
@@ -56,13 +59,20 @@ def moment(as_of: Any) -> pd.Timestamp:
         It is no time, or has a zone.
     """
     is_date = isinstance(as_of, date) and not isinstance(as_of, datetime)
+    if isinstance(as_of, (int, float, np.number)) and as_of == as_of:
+        raise ParameterError(f"as_of is {as_of!r}, a number.", cure="Write 2026-06-30, in YAML with quotes.")
     try:
-        when = pd.Timestamp(as_of)
-    except (ValueError, TypeError) as error:
+        when = pd.Timestamp(as_of).as_unit("ns")
+    except pd.errors.OutOfBoundsDatetime as error:
+        raise ParameterError(f"as_of is {as_of!r}.", cure=f"Give a time from {YEARS[0]} to {YEARS[1]}.") from error
+    except (ValueError, TypeError, AttributeError) as error:
         raise ParameterError(f"as_of is {as_of!r}, which is no time.", cure="Write 2026-06-30.") from error
     if pd.isna(when) or when.tz is not None:
         raise ParameterError(f"as_of is {as_of!r}.", cure="Give a time without a zone, such as 2026-06-30.")
-    if is_date or (isinstance(as_of, str) and ":" not in as_of):
+    if not YEARS[0] <= when.year <= YEARS[1]:
+        raise ParameterError(f"as_of is {as_of!r}.", cure=f"Give a time from {YEARS[0]} to {YEARS[1]}.")
+    of_days = isinstance(as_of, np.datetime64) and np.datetime_data(as_of.dtype)[0] == "D"
+    if is_date or of_days or (isinstance(as_of, str) and ":" not in as_of):
         return when + pd.Timedelta(days=1) - pd.Timedelta(1, "ns")
     return when
 
@@ -80,7 +90,10 @@ def same_family(each: Input, column: pd.Series) -> None:
     if OF_KIND[each.kind] == "identifier" or each.family == "empty":
         return
     found = family(column)
-    if found not in (each.family, "empty"):
+    if found == "text" and OF_KIND[each.kind] != "text" and blanks(column).any():
+        return  # a cell of white space made it a column of texts; what cannot be read is refused where it is read
+    suits = (each.family, "empty", *([OF_KIND[each.kind]] if OF_KIND[each.kind] != "text" else []))
+    if found not in suits:
         raise CompatibilityException(
             f"{each.name} holds {found}, but held {each.family} when the recipe was learnt.",
             cure=f"Read it as {each.family}, or learn a recipe of such data.",
@@ -89,10 +102,9 @@ def same_family(each: Input, column: pd.Series) -> None:
 
 
 def needed(blueprint: Blueprint, inputs: Iterable[Input], *, also: Iterable[str | None] = ()) -> list[str]:
-    """The columns that a row must have: identifiers, required dates, the time of the blueprint, and those asked for."""
+    """The columns that a row must have: the identifier, required ids and dates, the time, and those asked for."""
     must = {*blueprint.identifier, blueprint.time, *also}
-    must |= {each.name for each in blueprint.fields if each.kind == "identifier"}
-    must |= {each.name for each in blueprint.fields if each.kind == "datetime" and each.required}
+    must |= {each.name for each in blueprint.fields if each.kind in ("identifier", "datetime") and each.required}
     return [each.name for each in inputs if each.name in must and each.role != "left out"]
 
 
@@ -129,29 +141,85 @@ def rows_of(table: Table, blueprint: Blueprint, when: pd.Timestamp) -> tuple[Tab
     """The rows that come out, where the blueprint makes them of those that go in."""
     if blueprint.rows is None:
         return table, []
-    made, notes = blueprint.rows(table.frame(list(table.columns)), when)
+    brought = blueprint.rows
+    made, notes = asked(blueprint, "rows", lambda: brought(own(table, list(table.columns)), when))
     kinds = {each.name: each.kind for each in blueprint.fields}
     return Table(made.index, {str(name): typed(made[name], kinds[str(name)]) for name in made}), notes
 
 
+def seen(blueprint: Blueprint, table: Table, target: str | None) -> pd.DataFrame:
+    """What features are made of: the fields that are there, but not the target, which would be told by them.
+
+    A target that is a required field is there and missing in each row.
+    """
+    there = {each.name: each for each in blueprint.fields if each.name in table.columns or each.name == target}
+    columns = {name: table.columns[name] for name in there if name != target}
+    if target in there and there[target].required:
+        nothing_of = {"number": np.nan, "flag": np.nan, "datetime": np.datetime64("NaT", "ns")}
+        columns[target] = np.full(len(table), nothing_of.get(OF_KIND[there[target].kind]))
+    return own(Table(table.index, columns), [name for name in there if name in columns])
+
+
+def own(table: Table, names: list[str]) -> pd.DataFrame:
+    """A frame for the blueprint's own functions: what they write into it is written nowhere else."""
+    return table.frame(names).copy()
+
+
+def asked(blueprint: Blueprint, what: str, call: Callable[[], T]) -> T:
+    """What a blueprint's own function answers.
+
+    Raises
+    ------
+    ProcessingException
+        It raised something that is no error of Millpond.
+    """
+    tried = attempt(what, call)
+    if tried.error is None:
+        return cast("T", tried.value)
+    if isinstance(tried.error, BaseFrameworkException):
+        raise tried.error
+    raise ProcessingException(
+        f"{what}() of the blueprint {blueprint.name} failed: {type(tried.error).__name__}: {tried.error}.",
+        cure="Mend it, or the settings that it was given, so that it takes any rows that its fields allow.",
+        resource=blueprint.name,
+    ) from tried.error
+
+
 def features_of(
-    blueprint: Blueprint, table: Table, when: pd.Timestamp, learnt: Mapping[str, Any], names: list[str]
+    blueprint: Blueprint,
+    table: Table,
+    when: pd.Timestamp,
+    learnt: Mapping[str, Any],
+    names: list[str],
+    target: str | None = None,
 ) -> pd.DataFrame:
-    """The features, made of values that are neither capped nor scaled."""
+    """The features, made of values that are neither capped nor scaled; one beyond what can be counted is missing."""
     if not names:
         return table.frame([])
-    there = [each.name for each in blueprint.fields if each.name in table.columns]
-    made = blueprint.make(table.frame(there), when, dict(learnt))
+    made = asked(blueprint, "make", lambda: blueprint.make(seen(blueprint, table, target), when, dict(learnt)))
+    _as_promised(blueprint, made, table, names)
+    endless = [name for name in names if np.isinf(made[name].to_numpy("float64", na_value=np.nan)).any()]
+    return made[names].replace({name: [np.inf, -np.inf] for name in endless}, np.nan) if endless else made[names]
+
+
+def _as_promised(blueprint: Blueprint, made: Any, table: Table, names: list[str]) -> None:
+    cure = "Its make() answers a frame: for each row one with its label, for each feature a column of numbers or flags."
+    if not isinstance(made, pd.DataFrame):
+        raise ProcessingException(f"The blueprint {blueprint.name} made a {type(made).__name__}.", cure=cure)
     lacking = [name for name in names if name not in made]
     if lacking or len(made) != len(table):
         raise ProcessingException(
             f"The blueprint {blueprint.name} made {len(made)} rows of {len(table)}"
             + (f" and no {', '.join(lacking)}." if lacking else "."),
-            cure="Its make() answers a row for each row and a column for each feature whose fields are there.",
+            cure=cure,
         )
-    return made[names]
+    if not made.index.equals(table.index):
+        raise ProcessingException(f"The blueprint {blueprint.name} made rows of other labels.", cure=cure)
+    other = [name for name in names if not pd.api.types.is_numeric_dtype(made[name].dtype)]
+    if other:
+        raise ProcessingException(f"The blueprint {blueprint.name} made no numbers of {', '.join(other)}.", cure=cure)
 
 
 def assembled(columns: dict[str, Any], names: list[str], index: pd.Index) -> pd.DataFrame:
     """A frame of those columns in that order."""
-    return pd.DataFrame({name: columns[name] for name in names}, index=index, copy=False)
+    return pd.DataFrame({name: plain(columns[name]) for name in names}, index=index, copy=False)

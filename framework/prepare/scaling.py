@@ -24,8 +24,10 @@ def learn(values: Any, method: str) -> list[float]:
         low, middle, high = quantiles(known, (0.25, 0.5, 0.75))
         return [middle, _divisor(high - low)]
     if method == "standard":
-        mean, variance = float(known.mean()), float(known.var())
-        constant = variance <= len(known) * EPS * variance + (len(known) * mean * EPS) ** 2
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, variance = float(known.mean()), float(known.var())
+            noise = np.square(len(known) * mean * EPS)
+        constant = variance <= len(known) * EPS * variance + noise
         return [mean, 1.0 if constant else float(np.sqrt(variance))]
     low, high = float(known.min()), float(known.max())
     factor = 1.0 / _divisor(high - low)

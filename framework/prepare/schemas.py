@@ -88,11 +88,19 @@ class SchemaRegistry:
 
 def schema_of(blueprint: Blueprint) -> DataFrameSchema:
     """The fields of a blueprint as a schema, by the blueprint's names."""
+    from framework.prepare.checks import blanks
+
     pa = pandera()
+    named = {each.name for each in blueprint.fields if each.kind == "identifier" and each.required}
+    named |= set(blueprint.identifier)
+    there = pa.Check(lambda values: pd.Series(~blanks(values), index=values.index), name="identifier")
     columns = {
         each.name: pa.Column(
-            checks=[pa.Check(_judge(each, rule), name=rule) for rule in RULES if _has(each, rule)],
-            nullable=each.name not in blueprint.identifier,
+            checks=[
+                *(pa.Check(_judge(each, rule), name=rule) for rule in RULES if _has(each, rule)),
+                *([there] if each.name in named else []),
+            ],
+            nullable=each.name not in named,
             required=each.required,
             description=each.description or None,
         )

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from framework.errors import IngestionException
+from framework.errors import IngestionException, OptionError, known_names
 from framework.formats.csv_dtypes import Dated, UnfitCell
 from framework.formats.csv_foreign import Spelling
 from framework.formats.csv_inference import NULL_WORDS
@@ -183,6 +183,7 @@ class Evidence:
         self.left = set(date_format) if isinstance(date_format, Mapping) else set()  # columns that were spoken of
         told = date_format if isinstance(date_format, Mapping) else {}
         self.said_dates = {column: spelled for column, spelled in told.items() if spelled}
+        self._check_columns(names)
         self.marks = {name: Marks() for name in names}
         self.days = {name: Days(name) for name in names}
         whole = [row for row in rows if len(row) == len(names)]
@@ -190,6 +191,12 @@ class Evidence:
             self._add(name, pa.chunked_array([pa.array([cell or None for cell in column], pa.string())]))
         self.shared = self._shared()
         self.sure = decimal or self._of_sample()
+
+    def _check_columns(self, names: Sequence[str]) -> None:
+        for column in self.left:
+            if column not in names:
+                cure = known_names(column, names)
+                raise OptionError(f"date_format= names {column!r}.", cure=cure, resource=self.file)
 
     def _add(self, name: str, cells: Any) -> None:
         if self.said_decimal is None:

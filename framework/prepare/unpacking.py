@@ -19,6 +19,7 @@ from framework.errors import (
     FormatError,
     IngestionException,
     IntegrityError,
+    OptionError,
     known_names,
 )
 from framework.files import storage_errors
@@ -32,11 +33,23 @@ OTHERS: Final[dict[bytes, str]] = {
     b"\x28\xb5\x2f\xfd": "packed by zstd",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
     b"Rar!": "a rar archive",
+    b"PK\3\4": "a zip",
+    b"\x1f\x8b": "packed by gzip",
     b"PAR1": "Parquet",
     b"%PDF": "a PDF",
     b"\xd0\xcf\x11\xe0": "an old Excel or Word file",
     b"SQLite format 3\0": "an SQLite database",
 }
+WRONG_ZIP: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +107,16 @@ def opened(
         if isinstance(source, str | os.PathLike):
             path = Path(source)
             name = shown_name(filename or path.name)
-            file: Any = stack.enter_context(_regular(path))
+            file: Any = stack.enter_context(_regular(path, name))
         else:
+            if not callable(getattr(source, "read", None)):
+                raise OptionError(
+                    f"A source is a path or a binary stream, not {type(source).__name__}.",
+                    cure="Bytes are a stream in io.BytesIO.",
+                    resource="source",
+                )
             name = shown_name(filename or getattr(source, "name", None))
+            stack.enter_context(storage_errors(name))
             file = spool(stack)
             _spool(source, file, name, most=most, chunk=chunk, promised=content_length, check=check)
         size = file.seek(0, os.SEEK_END)
@@ -125,7 +145,14 @@ def too_large(name: str, most: int, what: str) -> IngestionException:
 
 
 @contextmanager
-def _regular(path: Path) -> Iterator[BinaryIO]:
+def _regular(path: Path, name: str) -> Iterator[Any]:
+    with storage_errors(str(path)):
+        _check_regular(path)
+        with open(path, "rb") as file:
+            yield _Unchanged(file, name)
+
+
+def _check_regular(path: Path) -> None:
     if path.is_dir():
         raise IngestionException(f"{path} is a folder.", cure="Say which of its files.", resource=str(path))
     if not path.exists():
@@ -133,8 +160,29 @@ def _regular(path: Path) -> Iterator[BinaryIO]:
         raise DatasetNotFoundError(f"There is no file {str(path)!r}.", cure=known_names(path.name, there))
     if not path.is_file():  # a pipe has no end that one could wait for
         raise IngestionException(f"{path} is no regular file.", cure="Open it and pass the stream.", resource=str(path))
-    with storage_errors(str(path)), open(path, "rb") as file:
-        yield file
+
+
+class _Unchanged:
+    """A file that must stay as it is: it is read more than once, and the second time another table would come out."""
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self._file, self._name, self._before = file, name, _stamp(file)
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        block = self._file.read(size)
+        if _stamp(self._file) != self._before:
+            raise IngestionException(
+                f"{self._name} was changed while it was read.",
+                cure="Wait until it is written, or copy it first and read the copy.",
+                resource=self._name,
+            )
+        return block
+
+
+def _stamp(file: BinaryIO) -> tuple[int, int]:
+    found = os.fstat(file.fileno())
+    return found.st_size, found.st_mtime_ns
 
 
 def _spool(
@@ -144,18 +192,33 @@ def _spool(
     if promised is not None and promised > most:
         raise too_large(name, most, f"is said to be {promised:,} bytes")
     given = 0
-    while block := stream.read(chunk):
+    while block := _block(stream, chunk, name):
         check()
-        if not isinstance(block, bytes | bytearray | memoryview):
-            raise IngestionException(
-                f"{name} gives {type(block).__name__}, not bytes.", cure="Open it as binary: mode 'rb'.", resource=name
-            )
         given += len(block)
         if given > most:
             raise too_large(name, most, f"holds more than {most:,} bytes")
         if promised is not None and given > promised:
             raise _wrong_length(name, f"more than {promised:,}", promised)
         file.write(block)
+
+
+def _block(stream: Any, chunk: int, name: str) -> bytes:
+    """The next bytes of a stream; none only at its end."""
+    try:
+        block = stream.read(chunk)
+    except ValueError as error:  # it was closed
+        raise IngestionException(
+            f"{name} cannot be read: {error}.", cure="Pass it while it is open.", resource=name
+        ) from error
+    if block is None:
+        raise IngestionException(
+            f"{name} has nothing to give yet, and no end.", cure="Have it wait: set it to blocking.", resource=name
+        )
+    if not isinstance(block, bytes | bytearray | memoryview):
+        raise IngestionException(
+            f"{name} gives {type(block).__name__}, not bytes.", cure="Open it as binary: mode 'rb'.", resource=name
+        )
+    return bytes(block)
 
 
 def _wrong_length(name: str, size: int | str, promised: int) -> IngestionException:
@@ -173,9 +236,6 @@ def _wrong_length(name: str, size: int | str, promised: int) -> IngestionExcepti
 def _content(file: Any, name: str, size: int, *, most: int, packed: bool) -> Content:
     file.seek(0)
     head = file.read(16)
-    other = next((what for mark, what in OTHERS.items() if head.startswith(mark)), None)
-    if other:
-        raise IngestionException(f"{name} is {other}, not CSV.", cure="Unpack it, or save it as CSV.", resource=name)
     codec = "gzip" if head.startswith(b"\x1f\x8b") else "zip" if head.startswith((b"PK\3\4", b"PK\5\6")) else None
     if codec and not packed:
         raise IngestionException(
@@ -185,15 +245,27 @@ def _content(file: Any, name: str, size: int, *, most: int, packed: bool) -> Con
         )
     if codec == "zip":
         archive, member = _member(file, name, size, most)
-        return Content(name, size, codec, lambda: _unzipped(archive, member, name, most))
 
     def begin() -> Read:
+        if codec == "zip":
+            return _unzipped(archive, member, name, most)
         file.seek(0)
-        if codec is None:
-            return _within(file.read, name, most)
-        return _ungzipped(file.read, name, most)
+        return _within(file.read, name, most) if codec is None else _ungzipped(file.read, name, most)
 
+    _check_kind(begin(), name, "holds what is" if codec else "is")
     return Content(name, size, codec, begin)
+
+
+def _check_kind(read: Read, name: str, holds: str) -> None:
+    """Refuse what is known by its first bytes to be no text."""
+    head = b""
+    while len(head) < 16 and (block := read(16 - len(head))):
+        head += block
+    other = next((what for mark, what in OTHERS.items() if head.startswith(mark)), None)
+    if other:
+        raise IngestionException(
+            f"{name} {holds} {other}, not CSV.", cure="Unpack it, or save it as CSV.", resource=name
+        )
 
 
 def _within(read: Read, name: str, most: int) -> Read:
@@ -235,9 +307,9 @@ def _member(file: Any, name: str, size: int, most: int) -> tuple[zipfile.ZipFile
     _check_listing(file, name, size)
     try:
         archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, OSError, ValueError, struct.error) as error:
+    except WRONG_ZIP as error:
         raise _damaged(name, str(error)) from error
-    there = [each for each in archive.infolist() if not each.is_dir() and not _passed_over(each.filename)]
+    there = [each for each in archive.infolist() if not each.filename.endswith("/") and not _passed_over(each.filename)]
     names = [shown_name(each.filename) for each in there]
     if "[Content_Types].xml" in names:
         raise IngestionException(f"{name} is an Excel or Word file.", cure="Save it as CSV.", resource=name)
@@ -279,13 +351,13 @@ def _check_listing(file: Any, name: str, size: int) -> None:
 def _unzipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str, most: int) -> Read:
     try:
         stream = archive.open(member)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except WRONG_ZIP as error:
         raise _damaged(name, str(error)) from error
 
     def read(size: int) -> bytes:
         try:
             return stream.read(size)
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except WRONG_ZIP as error:
             raise _damaged(name, str(error) or "it ends too early") from error
 
     return _within(read, name, most)

@@ -18,7 +18,7 @@ from framework.workspace.conditions import conditions_in
 from framework.workspace.copying import Copied, Way, copy_one
 from framework.workspace.files import SUFFIXES, File
 from framework.workspace.places import Place
-from framework.workspace.scripts import Scripts
+from framework.workspace.preparing import Preparing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Told = Callable[[Result], None]
 
 
-class Workspace(Scripts):
+class Workspace(Preparing):
     """A folder with `millpond.yaml`; without one, the current folder. Relative paths start there.
 
     Parameters

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import logging
 import os
-import platform
-import re
 import shutil
-import time
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framework._version import __version__
-from framework.attempt import attempt
 from framework.errors import LockedError
 from framework.files import lock_for, locked
 from framework.results import Outcome, Result
@@ -29,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from framework.engine.flow import Choice, Flow
-    from framework.engine.ledger import Ledger, RunRow, Writer
+    from framework.engine.ledger import Ledger
     from framework.engine.reuse import Reuse, Verdict
     from framework.steps import Step
 
@@ -79,15 +72,9 @@ class Flows(Cases):
     @property
     def ledger(self) -> Ledger:
         """What ran here."""
-        from framework.engine.ledger import Ledger
+        from framework.engine.recording import ledger_of
 
-        settings = self.settings
-        return Ledger(
-            settings.ledger_address,
-            settings.own_folder / "runs",
-            keep_runs=settings.LEDGER_KEEP,
-            keep_days=settings.LEDGER_DAYS,
-        )
+        return ledger_of(self.settings)
 
     @property
     def contents(self) -> Contents:
@@ -137,16 +124,17 @@ class Flows(Cases):
         LockedError
             Another run of the case goes on; nothing was run.
         """
+        from framework.engine.recording import finish, on_record, run_row
         from framework.engine.runner import Runner
 
         flow = self.flow(case, params, choice=choice, section=section)
         with self._alone(flow.case.key):
             reuse = self._reuse(flow) if how.resume else None
             kind = "case" if section == "pipeline" else section
-            row = run_row(kind, flow.case.name, flow.case.key, flow.told(), how)
+            row = run_row(kind, flow.case.name, flow.case.key, flow.told(), log_file=how.log_file)
             if how.keep_inputs or (how.keep_inputs is None and flow.case.replayable):
                 row.plan = {**row.plan, "kept": self._keep(flow, row.run_id)}
-            with self._on_record(row) as writer:
+            with on_record(self.ledger, row) as writer:
                 runner = Runner(
                     self._log, workers=how.parallel, executor=how.executor, on_start=how.on_start, on_done=how.on_done
                 )
@@ -192,19 +180,6 @@ class Flows(Cases):
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
-    @contextmanager
-    def _on_record(self, row: RunRow) -> Iterator[Writer]:
-        """While it runs: a run that is broken off reads CANCELLED, and one that an error ends FAILED."""
-        with closing(self.ledger) as ledger, ledger.run(row) as writer:
-            try:
-                yield writer
-            except BaseException as error:
-                finish(row, Result(row.name, run_id=row.run_id).fail(error))
-                if isinstance(error, (KeyboardInterrupt, SystemExit)):
-                    row.state, row.outcome, row.reason = CANCELLED.state, CANCELLED.name, "broken off"
-                    row.exit_code = CANCELLED.exit_code
-                raise
-
     def _tell_of(self, result: Result, name: str, key: str, hook: str | None) -> None:
         """Tell whom the case or the job names, or else the settings, of a run that failed."""
         hook = hook or self.settings.ON_FAILURE
@@ -220,30 +195,3 @@ class Flows(Cases):
     ) -> Result:
         """Run the steps that a case lists under `generate_data`."""
         return self.run(case, params, section="generate_data", how=how)
-
-
-def run_row(
-    kind: str, name: str, key: str, plan: Mapping[str, Any], how: How, *, replay_of: str | None = None
-) -> RunRow:
-    """A run that begins now, as it will be on record."""
-    from framework.engine.ledger import RunRow
-
-    word = re.sub(r"\W+", "_", Path(key).name if os.sep in key else name).strip("_") or "run"
-    return RunRow(
-        run_id=f"{word}_{uuid.uuid4().hex[:8]}",
-        kind=kind,
-        name=name,
-        key=key,
-        started_at=time.time(),
-        user=attempt("user", getpass.getuser).value or "",
-        versions={"millpond": __version__, "python": platform.python_version()},
-        plan=plan,
-        log_file=str(how.log_file) if how.log_file else None,
-        replay_of=replay_of,
-    )
-
-
-def finish(row: RunRow, result: Result) -> None:
-    result.run_id = row.run_id
-    row.state, row.outcome, row.exit_code = result.outcome.state, result.outcome.name, result.exit_code
-    row.reason = result.errors[0] if result.errors else None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from framework.results import Result
 from framework.vault.contents import digests_of
-from framework.workspace.flows import AS_USUAL, Flows, How, finish, run_row
+from framework.workspace.flows import AS_USUAL, Flows, How
 
 if TYPE_CHECKING:
     from framework.engine.ledger import RunRow, StepRow
@@ -90,6 +90,7 @@ class History(Flows):
         ConfigurationException
             Its inputs were not kept.
         """
+        from framework.engine.recording import finish, on_record, run_row
         from framework.engine.replay import again, compared
         from framework.engine.runner import Runner
 
@@ -100,9 +101,11 @@ class History(Flows):
         keep = False
         try:
             flow = again(self.loom, row, self.contents, folder)
-            mine = run_row("replay", flow.case.name, flow.case.key, flow.told(), how, replay_of=row.run_id)
+            mine = run_row(
+                "replay", flow.case.name, flow.case.key, flow.told(), log_file=how.log_file, replay_of=row.run_id
+            )
             mine.run_id, mine.key = f"replay_{uuid.uuid4().hex[:8]}", f"replay of {row.run_id}"
-            with self._on_record(mine) as writer:
+            with on_record(self.ledger, mine) as writer:
                 runner = Runner(self._log, on_start=how.on_start, on_done=how.on_done)
                 result = runner.run(flow.plan, flow.hub, writer=writer, codes=flow.codes, origins=flow.origins)
                 finish(mine, result)

@@ -16,7 +16,7 @@ from framework.errors import ConfigurationException, DatasetNotFoundError, StepT
 from framework.logs import current_session, log_context
 from framework.results import Result
 from framework.workspace.cases import Params, as_settings_texts
-from framework.workspace.flows import AS_USUAL, How, finish, run_row
+from framework.workspace.flows import AS_USUAL, How
 from framework.workspace.history import History
 from framework.workspace.making import mod_files, project_files, write_new
 
@@ -222,12 +222,13 @@ class Jobs(History):
         timeout: float | None = None,
     ) -> Result:
         from framework.engine.hub import DataHub
+        from framework.engine.recording import finish, on_record, run_row
         from framework.engine.resuming import Resumed
         from framework.engine.runner import Runner
         from framework.engine.trying import bounded
 
         with self._alone(job.key) if job.alone else nullcontext():
-            row = run_row(kind, job.name, job.key, {}, how)
+            row = run_row(kind, job.name, job.key, {}, log_file=how.log_file)
             with closing(self.ledger) as ledger:
                 run = self._job_run(job, row, ledger, chosen)
                 before = None if kind == "mod" else self._before(ledger, run, resume=resume, fresh=fresh)
@@ -248,7 +249,7 @@ class Jobs(History):
                 on_done=listen,
             )
             hub = DataHub(run.folder, self._log, open_store=self.store)
-            with log_context(run_id=row.run_id), self._on_record(row) as writer:
+            with log_context(run_id=row.run_id), on_record(self.ledger, row) as writer:
                 try:
                     limit = timeout if timeout is not None else job.timeout
                     origins = run.origins()

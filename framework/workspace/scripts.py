@@ -19,7 +19,7 @@ from framework.files import storage_errors
 from framework.logs import current_session, log_context
 from framework.results import Outcome, Result
 from framework.steps.models import masked
-from framework.workspace.flows import AS_USUAL, How, finish, run_row
+from framework.workspace.flows import AS_USUAL, How
 from framework.workspace.jobs import Jobs
 
 PARAMS, SESSION = "MILLPOND_PARAMS", "MILLPOND_SESSION"  # what the script's process is told in its environment
@@ -77,13 +77,15 @@ class Scripts(Jobs):
         log_level : str, optional
             From which on it logs, whatever it says itself.
         """
+        from framework.engine.recording import finish, on_record, run_row
+
         script = Path(path).expanduser().absolute()
         if not script.is_file():
             raise DatasetNotFoundError(f"File not found: {script}", cure="Name a Python file.", resource=str(path))
         plan = {"arguments": len(arguments), "params": masked(params or {}, None)}
-        row = run_row("script", script.stem, str(script), plan, how)
+        row = run_row("script", script.stem, str(script), plan, log_file=how.log_file)
         began = time.perf_counter()
-        with log_context(run_id=row.run_id), self._on_record(row):
+        with log_context(run_id=row.run_id), on_record(self.ledger, row):
             code = _child(script, params or {}, arguments, timeout, log_level or "")
             result = _result(script.stem, code, timeout)
             result.execution_time = time.perf_counter() - began

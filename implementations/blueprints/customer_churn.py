@@ -169,10 +169,11 @@ def make(frame: pd.DataFrame, as_of: pd.Timestamp, learnt: Learnt) -> pd.DataFra
 
 
 def ages(dates: pd.Series, as_of: pd.Timestamp) -> Any:
-    """Whole days from each date to that of `as_of`; a date after it is refused."""
+    """Whole days from each date to that of `as_of`; none of no date; a date after it is refused."""
     import numpy as np
 
-    days = (np.datetime64(as_of, "D") - dates.to_numpy("datetime64[D]")).astype("float64")
+    on = dates.to_numpy("datetime64[D]")
+    days = np.where(np.isnat(on), np.nan, (np.datetime64(as_of, "D") - on).astype("float64"))
     late = days < 0
     if late.any():
         first = dates[late].iloc[0]

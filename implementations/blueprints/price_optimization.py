@@ -86,13 +86,28 @@ def _by_product(sales: pd.DataFrame) -> Iterator[tuple[Any, Any, Any, Any]]:
     import numpy as np
     import pandas as pd
 
-    codes, products = pd.factorize(sales["product_id"], sort=True)
+    codes, products = pd.factorize(names(sales["product_id"]), sort=True)
     order = np.argsort(codes, kind="stable")
     ends = np.cumsum(np.bincount(codes, minlength=len(products)))
     days = sales["date"].to_numpy("datetime64[D]").astype("int64")[order]
     price, quantity = (sales[name].to_numpy("float64")[order] for name in ("price", "quantity_sold"))
     for product, start, end in zip(products.tolist(), [0, *ends.tolist()], ends.tolist(), strict=False):
         yield product, days[start:end], price[start:end], quantity[start:end]
+
+
+def names(products: pd.Series) -> Any:
+    """Each product by its name in letters: 7, 7.0 and "7" are one, as other rows of a file make texts of numbers."""
+    import numpy as np
+    import pandas as pd
+
+    codes, levels = pd.factorize(products)
+    return np.array([*(str(int(each)) if _is_whole(each) else str(each) for each in levels), None], dtype=object)[codes]
+
+
+def _is_whole(product: Any) -> bool:
+    import numpy as np
+
+    return isinstance(product, (float, np.floating)) and float(product).is_integer()
 
 
 def elasticity(price: Any, quantity: Any) -> tuple[float | None, float | None, str]:
@@ -114,7 +129,9 @@ def demand_trend(days: Any, quantity: Any) -> tuple[float | None, str]:
     distinct, places = np.unique(days, return_inverse=True)
     if len(distinct) < 2:
         return None, "fewer than two days"
-    return _line(distinct.astype("float64"), np.bincount(places, weights=quantity))[0], ""
+    with np.errstate(over="ignore", invalid="ignore"):
+        slope = _line(distinct.astype("float64"), np.bincount(places, weights=quantity))[0]
+    return (slope, "") if np.isfinite(slope) else (None, "quantities too great to be reckoned with")
 
 
 def _line(x: Any, y: Any) -> tuple[float, float, Any]:
@@ -131,13 +148,15 @@ def make(frame: pd.DataFrame, as_of: pd.Timestamp, learnt: Learnt) -> pd.DataFra
     import pandas as pd
 
     price = frame["price"].to_numpy("float64")
-    places = pd.Index(learnt["product"]).get_indexer(pd.Index(frame["product_id"]))
+    places = pd.Index(learnt["product"], dtype=object).get_indexer(pd.Index(names(frame["product_id"]), dtype=object))
     of_product = {name: np.array([*learnt[name], np.nan], dtype="float64")[places] for name in LEARNT}
-    spread = of_product["highest"] - of_product["lowest"]
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = of_product["highest"] - of_product["lowest"]
+        revenue = price * frame["quantity_sold"].to_numpy("float64")
     moved = spread > 0
     position = np.where(moved, (price - of_product["lowest"]) / np.where(moved, spread, 1.0), 0.5)
     made = {
-        "revenue": price * frame["quantity_sold"].to_numpy("float64"),
+        "revenue": revenue,
         **{name: of_product[name] for name in LEARNT[:3]},
         "price_position": np.where(np.isnan(spread), np.nan, position),
     }

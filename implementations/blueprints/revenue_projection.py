@@ -6,6 +6,7 @@ each of them has a row. A day that is not there counts neither as zero nor as th
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from framework.prepare.blueprint import Blueprint, Feature, Field, Learnt, Plot, Rule
@@ -73,8 +74,6 @@ def rows(frame: pd.DataFrame, as_of: pd.Timestamp) -> tuple[pd.DataFrame, list[s
 
     A day of which a value is missing is missing: a part of a sum is not the sum.
     """
-    import math
-
     import pandas as pd
 
     days = frame["date"].dt.normalize()
@@ -86,7 +85,7 @@ def rows(frame: pd.DataFrame, as_of: pd.Timestamp) -> tuple[pd.DataFrame, list[s
         return made.reset_index(drop=True), []
     several = made[repeated]
     numbers = [name for name in several.columns if name != "date"]
-    summed = several.groupby("date", sort=True)[numbers].agg(lambda values: math.fsum(values.to_numpy("float64")))
+    summed = several.groupby("date", sort=True)[numbers].agg(lambda values: total(values.to_numpy("float64")))
     whole = pd.concat([made[~repeated], summed.reset_index()]).sort_values("date", kind="stable")
     note = f"{len(several)} rows of {len(summed)} dates were summed: one row a date, {len(whole)} of {len(frame)}"
     return whole.reset_index(drop=True), [note]
@@ -162,9 +161,17 @@ def _window(day: int, value: float, history: dict[int, float], n: int) -> list[f
 
 
 def _mean(values: list[float]) -> float:
+    return total(values) / len(values) if values else float("nan")
+
+
+def total(values: Iterable[float]) -> float:
+    """The exact sum, rounded once, in whatever order; endless where it is beyond what can be counted."""
     import math
 
-    return math.fsum(values) / len(values) if values else math.nan
+    try:
+        return math.fsum(values)
+    except OverflowError:
+        return math.inf
 
 
 def _deviation(values: list[float]) -> float:
@@ -173,7 +180,7 @@ def _deviation(values: list[float]) -> float:
     if len(values) < 2:
         return math.nan
     middle = _mean(values)
-    return math.sqrt(math.fsum((each - middle) ** 2 for each in values) / (len(values) - 1))
+    return math.sqrt(total([(each - middle) * (each - middle) for each in values]) / (len(values) - 1))
 
 
 def _growth(value: float, before: float | None) -> float:

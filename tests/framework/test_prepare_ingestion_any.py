@@ -40,11 +40,18 @@ class Written:
 @st.composite
 def columns(draw: st.DrawFn, decimal: str, count: int) -> tuple[list[str | None], str | None]:
     """The cells of one column, and how its dates are written."""
-    kind = draw(st.sampled_from(["integer", "float", "text", "odd", "date", "flag"]))
+    kind = draw(st.sampled_from(["integer", "float", "grouped", "text", "odd", "date", "flag"]))
     spelled = draw(st.sampled_from([ISO, "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y %H:%M"])) if kind == "date" else None
+    absent = st.sampled_from(["NA", "NaN", "null"]) if draw(st.booleans()) else st.nothing()
+    other = "." if decimal == "," else ","
     made = {
-        "integer": st.integers(-(10**6), 10**20).map(str),
-        "float": st.decimals(-9999, 9999, places=draw(st.integers(1, 4))).map(lambda x: str(x).replace(".", decimal)),
+        "integer": absent | st.integers(-(10**6), 10**20).map(str),
+        "float": absent
+        | st.decimals(-9999, 9999, places=draw(st.integers(1, 4))).map(lambda x: str(x).replace(".", decimal)),
+        "grouped": st.integers(-9999, 10**7).map(lambda x: f"{x:,}".replace(",", other))
+        | st.integers(-9999, 10**7).map(
+            lambda x: f"{x:,}.5".replace(",", ";").replace(".", decimal).replace(";", other)
+        ),
         "text": words,
         "odd": words | odd,
         "date": st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)).map(lambda day: day.strftime(spelled or ISO)),
@@ -112,7 +119,7 @@ def means(cell: str | None, value: Any, decimal: str, spelled: str | None) -> bo
         return bool(pd.isna(value))
     if isinstance(value, str):
         return value == cell
-    if pd.isna(value):
+    if pd.isna(value) or (isinstance(value, int | float) and cell.count(",") + cell.count(".") > 1):
         return False
     if isinstance(value, datetime):
         return datetime.strptime(cell, spelled or ISO) == value
@@ -177,6 +184,85 @@ def test_two_thousand_files_are_right_or_refused(file: Written) -> None:
     """As above, both ways, of many more."""
     comes_back_when_told(file)
     is_right_or_refused(file)
+
+
+# --------------------------------------------------------------------------- any text at all
+
+FRAGMENTS = [
+    "a",
+    "bc",
+    ",",
+    ",",
+    '"',
+    '"',
+    "\n",
+    "\n",
+    "\r",
+    "\r\n",
+    " ",
+    "é",
+    '""',
+    '","',
+    '",\n"',
+    '"\n',
+    '\n"',
+    "\0",
+]
+scraps = st.lists(st.sampled_from(FRAGMENTS), max_size=40).map("".join)
+
+
+def one_by_one(text: str, width: int) -> tuple[list[list[str]], list[int]]:
+    """The good records as Python's own module reads them, and the lines of the bad: after one, on at the next line."""
+    lines = list(io.StringIO(text, newline=""))
+    good: list[list[str]] = []
+    bad, at = [], 0
+    while at < len(lines):
+        reader = csv.reader(lines[at:], strict=True)
+        try:
+            record, taken = next(reader), reader.line_num
+        except csv.Error:
+            record, taken = [], 0
+        if not taken or (record and len(record) != width) or any("\0" in cell for cell in record):
+            bad.append(at + 1)
+        elif record or width == 1:
+            good.append(record or [""])
+        at += max(taken, 1)
+    return good, bad
+
+
+def is_as_python_reads_it(body: str, width: int, piece: int) -> None:
+    """Refused at its first bad line, or read; put aside, all but the bad lines are read."""
+    text = ",".join("hij"[:width]) + "\n" + body
+    by, said = (
+        DataIngestionService(chunk_size=piece),
+        {"encoding": "utf-8", "delimiter": ",", "header": True, "date_format": {}},
+    )
+    good, bad = one_by_one(text, width)
+    tried = attempt("ingest", lambda: by.ingest(io.BytesIO(text.encode()), **said))
+    assert (tried.value is None) == bool(bad)
+    frame, result = by.ingest(io.BytesIO(text.encode()), on_bad_rows="quarantine", **said)
+    assert [line for line, _ in result.refused] == bad
+    assert frame.fillna("").to_numpy().tolist() == good[1:]
+    if bad:
+        assert isinstance(tried.error, IngestionException)
+        assert tried.error.line == bad[0]
+
+
+@settings(thorough, max_examples=400)
+@given(body=scraps, width=st.integers(1, 3), piece=st.sampled_from([16, 8192]))
+def test_any_text_is_read_as_python_reads_it_or_refused_at_its_first_bad_line(
+    body: str, width: int, piece: int
+) -> None:
+    """Quotes, line ends and delimiters in whatever order: no row more, fewer, or other than there are."""
+    is_as_python_reads_it(body, width, piece)
+
+
+@pytest.mark.slow
+@settings(thorough, max_examples=2000)
+@given(body=scraps, width=st.integers(1, 3), piece=st.sampled_from([16, 8192]))
+def test_two_thousand_texts_are_read_as_python_reads_them(body: str, width: int, piece: int) -> None:
+    """As above, of many more."""
+    is_as_python_reads_it(body, width, piece)
 
 
 @settings(thorough, max_examples=100)

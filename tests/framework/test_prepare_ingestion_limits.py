@@ -148,18 +148,47 @@ def test_rows_columns_and_fields_have_limits() -> None:
     assert service.ingest(io.BytesIO(long), max_field=50)[1].rows == 3
 
 
+def grow(path: Path) -> None:
+    with open(path, "ab") as file:
+        file.write(b"x,y\n" * 50_000)
+
+
+def shrink(path: Path) -> None:
+    os.truncate(path, 1_000)
+
+
+def edit(path: Path) -> None:
+    with open(path, "r+b") as file:
+        file.write(b"c,d\nx,y\n")
+
+
 @pytest.mark.timeout(60)
-def test_a_file_that_grows_while_it_is_read_stops_at_the_limit(tmp_path: Path) -> None:
-    """What is read is counted, not only what was there at first."""
+@pytest.mark.parametrize("change", [grow, shrink, edit])
+@pytest.mark.parametrize("call", [1, 20, 40])
+def test_a_file_that_changes_while_it_is_read_is_refused(change: Any, call: int, tmp_path: Path) -> None:
+    """It is gone through more than once: the rows of one state are not mixed with those of another."""
+    path, calls = tmp_path / "x.csv", 0
+    path.write_bytes(b"a,b\n" + b"1,2\n" * 500_000)
+    os.utime(path, (1, 1))
+
+    def check() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            change(path)
+
+    with pytest.raises(IngestionException, match="changed while"):
+        DataIngestionService(chunk_size=64).ingest(path, into=tmp_path / "x.parquet", check=check)
+    assert calls >= call
+    assert [each.name for each in tmp_path.iterdir()] == ["x.csv"]
+
+
+def test_a_file_that_is_deleted_while_it_is_read_is_read_to_its_end(tmp_path: Path) -> None:
+    """It is open: what was there is what comes."""
     path = tmp_path / "x.csv"
-    path.write_bytes(b"a,b\n" + b"1,2\n" * 50_000)
-
-    def grow() -> None:
-        with open(path, "ab") as file:
-            file.write(b"3,4\n" * 50_000)
-
-    with pytest.raises(IngestionException, match="max_file_size"):
-        DataIngestionService(max_file_size=1_000_000, chunk_size=64).ingest(path, check=grow)
+    path.write_bytes(b"a,b\n" + b"1,2\n" * 500_000)
+    frame, _ = DataIngestionService(chunk_size=64).ingest(path, check=lambda: path.unlink(missing_ok=True))
+    assert len(frame) == 500_000
 
 
 def test_too_many_rows_are_not_read_to_their_end() -> None:

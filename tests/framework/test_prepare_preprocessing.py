@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -289,11 +291,15 @@ def test_what_stands_in_is_what_scikit_learn_puts(strategy: str, name: str) -> N
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=60))
 @settings(deadline=None)
-def test_skewness_is_that_of_pandas(values: list[float]) -> None:
-    """The adjusted one, wherever the values differ by more than rounding."""
+def test_skewness_is_the_adjusted_one(values: list[float]) -> None:
+    """G1 by fractions, exactly, wherever the values differ by more than rounding."""
     array = np.array(values)
     if array.std() > 1e-6 * max(1.0, abs(array).max()):
-        assert skewness(array) == pytest.approx(pd.Series(values).skew(), rel=1e-6, abs=1e-6)
+        exact = [Fraction(value) for value in values]
+        mean, n = sum(exact) / len(exact), len(exact)
+        second, third = (sum((each - mean) ** power for each in exact) / n for power in (2, 3))
+        wanted = math.sqrt(n * (n - 1)) / (n - 2) * float(third) / float(second) ** 1.5
+        assert skewness(array) == pytest.approx(wanted, rel=1e-6, abs=1e-6)
 
 
 # --------------------------------------------------------------------------- caps
@@ -466,7 +472,7 @@ def test_many_texts_are_weighed_by_a_sample_of_them() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("amount", "a lot", r"amount holds what is not a number in 1 rows, the first at row 3: 'a lot'"),
+        ("amount", "a lot", r"amount holds what is not a finite number in 1 rows, the first at row 3: 'a lot'"),
         ("amount", float("inf"), "amount holds what is not a finite number"),
         ("since", "31.12.2025", "since holds what is not a date as ISO 8601 has it"),
         ("since", 20260101, "since holds what is not a date"),
@@ -504,15 +510,18 @@ def test_a_number_and_the_text_of_it_are_one_text() -> None:
 def test_a_time_beyond_what_can_be_counted_in_nanoseconds_is_refused() -> None:
     """Never turned round into another century."""
     frame = orders().assign(since=np.array(["9999-12-31"] * 200, dtype="datetime64[s]"))
-    with pytest.raises(ProcessingException, match="since holds a time before 1677 or after 2262: 9999-12-31"):
+    with pytest.raises(ProcessingException, match="since holds a time before 1678 or after 2261: 9999-12-31"):
         fit(frame)
 
 
-def test_a_time_zone_is_refused() -> None:
-    """With what to do about it."""
+@pytest.mark.parametrize(("zone", "warned"), [("UTC", False), ("America/New_York", True)])
+def test_times_of_a_zone_are_those_of_utc(zone: str, warned: bool) -> None:
+    """As a file with 2026-01-01T00:00:00Z gives them; of another zone it is said that days are those of UTC."""
     frame = orders()
-    with pytest.raises(ProcessingException, match="tz_localize"):
-        fit(frame.assign(since=frame["since"].dt.tz_localize("UTC")))
+    zoned = frame.assign(since=frame["since"].dt.tz_localize("UTC").dt.tz_convert(zone))
+    prepared, _, _, result = fit(zoned)
+    pd.testing.assert_frame_equal(prepared, fit(frame)[0])
+    assert any("its days are those of UTC" in each for each in result.warnings) == warned
 
 
 @pytest.mark.parametrize(

@@ -273,4 +273,5 @@ def test_a_recipe_finds_its_blueprint_by_name_or_is_given_it() -> None:
     with pytest.raises(FormatError, match="of the blueprint 'customer_churn', not of 'own'"):
         Recipe.loads(learnt()[0].dumps(), blueprint=own)
     with pytest.raises(FormatError, match="no longer makes gone"):
-        Recipe.loads(json.dumps({**recipe.as_dict(), "features": ["gone"]}), blueprint=own)
+        gone = {"features": ["gone"], "formulas": {"gone": ""}}
+        Recipe.loads(json.dumps({**recipe.as_dict(), **gone}), blueprint=own)

@@ -47,8 +47,8 @@ def test_a_schema_has_the_fields_with_their_words() -> None:
 
 
 ROWS = st.tuples(
-    st.sampled_from(["S1", "S2", "S3", "x", None]),
-    st.sampled_from([1.0, -1.0, None, "1", "much"]),
+    st.sampled_from(["S1", "S2", "S3", "x", None, " "]),
+    st.sampled_from([1.0, -1.0, None, "1", "much", " "]),
     st.sampled_from(["red", " Blue", "green", None]),
 )
 

@@ -42,6 +42,7 @@ SPEC_NAMES = {
     "LEDGER_KEEP": 1000,
     "LEDGER_DAYS": 365,
     "RUNS_DAYS": 30,
+    "PREPARED_DAYS": 365,
     "ON_FAILURE": None,
 }
 

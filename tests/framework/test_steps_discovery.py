@@ -65,7 +65,15 @@ def test_modules_and_plugins_are_looked_through_to_their_depth(tmp_path: Path, w
     )
     write("elsewhere/d.py", step("Not looked at"))
     catalog = Catalog(tmp_path)
-    assert catalog.names() == ["Base", "In a package", "In modules", "In plugins", "InitialDataReader", "Mine"]
+    assert catalog.names() == [
+        "Base",
+        "In a package",
+        "In modules",
+        "In plugins",
+        "InitialDataReader",
+        "Mine",
+        "RunMod",
+    ]
     mine = catalog.find("Mine")
     assert (mine.form, mine.where, mine.version, mine.summary) == ("class", "modules/c.py:5", "7", "First line.")
     assert isinstance(catalog.load(mine), ClassPlugin)
@@ -111,6 +119,7 @@ def test_what_the_decorator_says_is_read_without_running_the_file(tmp_path: Path
     found = {each.name: each for each in Catalog(tmp_path).found}
     assert set(found) == {
         "InitialDataReader",
+        "RunMod",
         "By word",
         "By place",
         "By a constant",
@@ -273,7 +282,7 @@ def test_listing_imports_nothing_heavy(tmp_path: Path, write: Write) -> None:
         heavy = ["pandas", "numpy", "pyarrow", "pydantic", "sqlalchemy", "rich", "modules.a", "modules"]
         print([name for name in heavy if name in sys.modules])
     """
-    assert run(code) == ["['Heavy', 'InitialDataReader']", "[]"]
+    assert run(code) == ["['Heavy', 'InitialDataReader', 'RunMod']", "[]"]
 
 
 def test_two_workspaces_in_one_process_have_their_own_modules(tmp_path: Path, write: Write) -> None:

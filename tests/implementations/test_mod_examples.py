@@ -21,7 +21,7 @@ from framework.mods.example import example_of, told, write_example
 
 MODS = Mods(Path("/"))
 NAMES = [each.name for each in MODS.found]
-LIGHT = ("solos", "sources", "transformers", "sinks")
+LIGHT = ("solos", "sources", "transformers", "preparation", "sinks")
 
 
 @contextmanager
@@ -62,6 +62,14 @@ def test_all_the_mods_are_there() -> None:
             "store_reader",
         ],
         "transformers": ["aggregator", "data_cleaner", "deduplicator", "filter", "joiner", "sql", "validator"],
+        "preparation": [
+            "blueprint_compatibility",
+            "data_ingestion",
+            "data_preprocessing",
+            "data_validation",
+            "feature_engineering",
+            "quality_assurance",
+        ],
         "sinks": ["csv_writer", "database_writer", "s3_uploader", "store_writer"],
         "solos": ["backup_all", "data_quality_checker", "file_validator", "health_check"],
     }
