@@ -50,6 +50,7 @@ class Line:
     ours_mb: float | None = None
     theirs_mb: float | None = None
     note: str = ""
+    told: str = ""  # of memory, in the docs
 
 
 def lines(row: Row, timed: dict[str, Timed], place: Place) -> Iterator[Line]:
@@ -59,9 +60,10 @@ def lines(row: Row, timed: dict[str, Timed], place: Place) -> Iterator[Line]:
         return
     if row.rate is not None and not row.goals[0].of:
         yield _rate_line(row, ours, place)
-        return
+    if row.most_mb is not None and ours.memory is not None:
+        yield _memory_line(row, ours.memory)
     goals = {_fastest(goal, timed): goal for goal in row.goals}
-    if "" in goals:
+    if "" in goals and row.rate is None:
         goal = goals[""]
         reached = ours.median <= goal.factor
         yield Line(row.title, "", ours.median, None, ours.median / goal.factor, 0, goal.text, reached, ours.memory)
@@ -71,6 +73,9 @@ def lines(row: Row, timed: dict[str, Timed], place: Place) -> Iterator[Line]:
             if row.rate is not None:
                 rates = [row.rate(place) / each.median / 1e6 for each in (ours, other)]
                 line.note = "; ".join(part for part in (f"{rates[0]:.0f} / {rates[1]:.0f} MB/s", line.note) if part)
+            line.told = (
+                f"; {ours.memory:.0f} / {other.memory:.0f} MB" if row.memory and ours.memory and other.memory else ""
+            )
             yield line
 
 
@@ -94,7 +99,14 @@ def _line(row: Row, who: str, ours: Timed, other: Timed, goal: Goal | None) -> L
 def _rate_line(row: Row, ours: Timed, place: Place) -> Line:
     assert row.rate is not None
     goal, rate = row.goals[0], row.rate(place) / ours.median / 1e9
-    return Line(row.title, "", ours.median, None, rate, 0, goal.text, rate >= goal.factor, note=f"{rate:.2f} GB/s")
+    note = f"{rate:.2f} GB/s" if rate >= 1 else f"{rate * 1000:.0f} MB/s"
+    return Line(row.title, "", ours.median, None, rate, 0, goal.text, rate >= goal.factor, note=note)
+
+
+def _memory_line(row: Row, peak: float) -> Line:
+    assert row.most_mb is not None
+    target, note = f"<= {row.most_mb:.0f} MB", f"{peak:.0f} MB"
+    return Line(f"{row.title}: memory", "", 0, None, 0, 0, target, peak <= row.most_mb, note=note)
 
 
 # --------------------------------------------------------------------------- shown
@@ -110,7 +122,17 @@ def text(found: list[Line]) -> str:
         theirs = "" if line.theirs is None else seconds(line.theirs)
         ratios = ("", "") if alone else (f"{line.ratio:.2f}", f"{line.best:.2f}")
         reached = {True: "yes", False: "NO", None: ""}[line.reached]
-        told = (work, seconds(line.ours), theirs, line.who, *ratios, line.target, reached, _memory(line), line.note)
+        told = (
+            work,
+            seconds(line.ours) if line.ours else "",
+            theirs,
+            line.who,
+            *ratios,
+            line.target,
+            reached,
+            _memory(line),
+            line.note,
+        )
         answer.append(_spread(*told))
     return "\n".join(answer)
 
@@ -143,7 +165,7 @@ def markdown(found: list[Line], head: str) -> str:
             ratio = line.note or seconds(line.ours)
         else:
             faster = f" ({1 / line.ratio:.1f}x faster)" if line.ratio < 0.7 else ""
-            ratio = f"{line.ratio:.2f}{faster}"
+            ratio = f"{line.ratio:.2f}{faster}{line.told}"
         reached = {True: "yes", False: "no", None: ""}[line.reached]
         answer.append(f"| {line.work} | {line.who} | {ratio} | {line.target} | {reached} |")
     return "\n".join(answer) + "\n"

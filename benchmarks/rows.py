@@ -43,7 +43,7 @@ class Place:
         return folder
 
 
-Call = Callable[[], int]
+Call = Callable[[], int | float]  # a float is the seconds, where the work itself tells them
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +106,10 @@ class Row:
         Whether it needs PostgreSQL.
     rounds : int
         At most; a row stops after three when it has taken a minute.
+    memory : bool
+        Whether the peaks of memory are told beside the times.
+    most_mb : float, optional
+        The peak that ours is held against.
     """
 
     name: str
@@ -116,6 +120,8 @@ class Row:
     rate: Callable[[Place], int] | None = None
     server: bool = False
     rounds: int = 5
+    memory: bool = False
+    most_mb: float | None = None
 
 
 def faster(times: float, of: str) -> Goal:

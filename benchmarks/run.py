@@ -35,7 +35,19 @@ import peers  # noqa: E402
 import report  # noqa: E402
 from rows import Case, Place, Row  # noqa: E402
 
-SECTIONS = ("csv", "parquet", "postgres", "upsert", "arctic", "small", "fingerprint", "startup", "engine", "etl")
+SECTIONS = (
+    "csv",
+    "parquet",
+    "postgres",
+    "upsert",
+    "arctic",
+    "small",
+    "fingerprint",
+    "startup",
+    "engine",
+    "etl",
+    "prepare",
+)
 ROWS, QUICK_ROWS = 2_000_000, 50_000
 ENOUGH = 60.0  # seconds after which a row of three rounds is done
 LONGEST = 600  # seconds that one measurement may take

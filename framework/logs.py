@@ -268,7 +268,7 @@ def session_log(
         with storage_errors(f"the log {join.path}"):
             file: IO[str] = open(join.path, "a", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
     else:
-        file = _log_file(folder, re.sub(r"[^\w.-]+", "_", stem)[:100] or "session")
+        file = _log_file(folder, re.sub(r"[^\w.-]+", "_", stem).encode()[:100].decode(errors="ignore") or "session")
     session = join or Session(Path(file.name), str(uuid.uuid4()))
     if keep_days is not None:
         forget_logs(folder, keep_days)

@@ -34,7 +34,7 @@ mods:
 """
 
 
-def _file(place: Place, times: int) -> Path:
+def file_of(place: Place, times: int) -> Path:
     """The CSV file; the large one is made by the first who needs it."""
     import pyarrow as pa
     import pyarrow.csv as csv
@@ -63,7 +63,7 @@ def _ours(place: Place, *, times: int) -> Call:
     (folder / "millpond.yaml").touch()
     job = folder / f"customers_{times}.yaml"
     told = {"countries": ", ".join(f'"{name}"' for name in COUNTRIES), "url": place.url, "table": f"ours_{times}"}
-    job.write_text(JOB.format(path=_file(place, times), **told))
+    job.write_text(JOB.format(path=file_of(place, times), **told))
     few = folder / "few.csv"
     few.write_bytes(b"".join((place.folder / "customers.csv").read_bytes().splitlines(keepends=True)[:11]))
     first = folder / "few.yaml"
@@ -94,7 +94,7 @@ def _pandas(place: Place, *, times: int) -> Call:
     import psycopg
     import sqlalchemy
 
-    path = _file(place, times)
+    path = file_of(place, times)
     engine = sqlalchemy.create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(place.url))
     dates = ["signup_date", "last_order_date"]
 
@@ -109,7 +109,7 @@ def _pandas(place: Place, *, times: int) -> Call:
 def _duckdb(place: Place, *, times: int) -> Call:
     import duckdb
 
-    path = _file(place, times)
+    path = file_of(place, times)
     countries = ", ".join(f"'{name}'" for name in COUNTRIES)
     good = (
         "age IS NOT NULL AND income IS NOT NULL AND customer_id IS NOT NULL AND age BETWEEN 18 AND 120"
@@ -145,7 +145,7 @@ def _duckdb(place: Place, *, times: int) -> Call:
 def _dlt(place: Place, *, times: int) -> Call:
     import pyarrow.csv as csv
 
-    path, pipeline = _file(place, times), pipeline_of(place, f"etl_{times}")
+    path, pipeline = file_of(place, times), pipeline_of(place, f"etl_{times}")
     seen = 0
 
     def pieces(limit: int | None = None) -> Any:
@@ -180,7 +180,7 @@ def _good(batch: Any, limit: int | None) -> Any:
 
 
 def _bytes(place: Place, *, times: int) -> int:
-    return _file(place, times).stat().st_size
+    return file_of(place, times).stat().st_size
 
 
 def _row(name: str, times: int, rounds: int) -> Row:

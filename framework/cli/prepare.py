@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 STAGES = 7  # with the store
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 SHOWN = 5  # reasons and warnings
+IN_WORDS = {
+    "mapping={field: column}": "--map FIELD=COLUMN", "mapping={blueprint: column}": "--map FIELD=COLUMN",
+    "on_bad_rows='quarantine'": "--bad-rows quarantine", 'on_bad_rows="quarantine"': "--bad-rows quarantine",
+    "date_format=": "--date-format ", "max_file_size=": "--max-size ", "allow_shrink: true": "--allow-shrink",
+    "allow_shrink=True": "--allow-shrink", "decimal=": "--decimal ", "delimiter=": "--delimiter ",
+    "encoding=": "--encoding ", "as_of=": "--as-of ", "target=": "--target ",
+}  # fmt: skip
+FIRST = ("as_of", "left out", "is not there", "missing in", "cannot be read")  # in warnings that come first
 
 Texts = list[str] | None
 
@@ -47,7 +55,7 @@ BadRows = Annotated[str | None, _option("--bad-rows", "A file with broken rows: 
 
 @command(app)
 def prepare(
-    file: Annotated[Path, typer.Argument(help="A CSV file of others, plain, gz or zip.")],
+    file: Annotated[str, typer.Argument(help="A CSV file of others, plain, gz or zip.")],
     blueprint: Name = None,
     out: Out = None,
     recipe: RecipePath = None,
@@ -83,7 +91,9 @@ def prepare(
     if blueprint is None and recipe is None:
         from framework import registry
 
-        raise OptionError("It is not said for what.", cure=f"--blueprint {' | '.join(registry.named('blueprint'))}")
+        raise OptionError(
+            "It is not said for what.", cure=f"Write --blueprint {' | '.join(registry.named('blueprint'))}"
+        )
     asked: dict[str, Any] = {
         "out": out, "recipe": recipe, "as_of": as_of, "target": target, "mapping": _pairs("--map", mapping or ()),
         "keep_dates": keep_dates, "keep_extra": keep_extra, "report": not no_report, "allow_shrink": allow_shrink,
@@ -99,12 +109,12 @@ def prepare(
     limits = {name: _number(name, text) for name, text in _pairs("--threshold", threshold or ()).items()}
     found, seen = workspace(), _Seen()
     config = PipelineConfig(quality_thresholds=limits)
-    with Steps(0 if as_json else STAGES - (out is None)) as bars, found.session(file.stem):
+    with Steps(0 if as_json else STAGES - (out is None)) as bars, found.session(Path(file).stem):
         seen.bars = bars
         try:
             _, state = found.prepare(
                 file,
-                blueprint or "",
+                blueprint,
                 {name: value for name, value in chosen.items() if value is not None},
                 config=config,
                 max_size=None if max_size is None else _size(max_size),
@@ -116,6 +126,7 @@ def prepare(
             refused = getattr(error, "state", None)
             if refused is not None:
                 _show(refused, as_json=as_json)
+            error.message, error.cure = _as_options(error.message), error.cure and _as_options(error.cure)
             raise
         seen.over(Result(seen.name))
     _show(state, as_json=as_json)
@@ -141,6 +152,13 @@ class _Seen:
             self.name = ""
 
 
+def _as_options(text: str) -> str:
+    """Words of the Python interface as this command has them."""
+    for python, option in IN_WORDS.items():
+        text = text.replace(python, option)
+    return text
+
+
 def _show(state: PipelineState, *, as_json: bool) -> None:
     if as_json:
         show.document(state.as_dict())
@@ -149,10 +167,12 @@ def _show(state: PipelineState, *, as_json: bool) -> None:
     score = state.validation.score if state.validation is not None else None
     for reason in score.reasons[:SHOWN] if score is not None else ():
         show.note(f"{reason.points:.2f} points lost by the {reason.part} of {reason.field}: {reason.why}")
-    for warning in state.warnings[:SHOWN]:
+    told = sorted(state.warnings, key=lambda warning: not any(word in warning for word in FIRST))
+    for warning in told[:SHOWN]:
         show.note(warning)
-    if len(state.warnings) > SHOWN:
-        show.note(f"and {len(state.warnings) - SHOWN} more: see the report")
+    if len(told) > SHOWN:
+        where = "see the report" if "report" in state.files else "--json has all of them"
+        show.note(f"and {len(told) - SHOWN} more: {where}")
 
 
 def _told(state: PipelineState) -> dict[str, Any]:
@@ -174,6 +194,8 @@ def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
         name, sign, value = text.partition("=")
         if not (name and sign and value):
             raise OptionError(f"{option} {text!r} is not NAME=VALUE.", cure=f"Write {option} NAME=VALUE.")
+        if name.strip() in pairs:
+            raise OptionError(f"{option} {name.strip()} is said twice.", cure="Say it once.")
         pairs[name.strip()] = value
     return pairs
 
@@ -194,4 +216,7 @@ def _size(text: str) -> int:
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?i?)b?\s*", text.lower())
     if found is None or found[2] not in UNITS:
         raise OptionError(f"--max-size {text!r} is no size.", cure="Write such as 500MB or 2GiB.")
-    return int(float(found[1]) * UNITS[found[2]])
+    size = float(found[1]) * UNITS[found[2]]
+    if not 1 <= size < 2**63:
+        raise OptionError(f"--max-size {text[:40]!r} is no size of a file.", cure="Write such as 500MB or 2GiB.")
+    return int(size)

@@ -337,7 +337,7 @@ class Ledger:
     def _is_free(self, row: RunRow) -> bool:
         """Whether nobody holds the run's lock; where there is none here, for it is another workspace's, its process."""
         path = self._lock_file(row.run_id)
-        if not path.exists():
+        if not os.path.exists(path):
             return not _lives(row.pid)
         try:
             with locked(lock_for(path), timeout=0.0, what=f"run {row.run_id}"):

@@ -21,6 +21,8 @@ from framework.results import Outcome, Result
 from framework.settings import Settings
 
 CANCELLED = Outcome.CANCELLED
+BROKEN_OFF = (KeyboardInterrupt, SystemExit, Stopped)  # what ends a run that has not failed
+LONGEST = 60  # bytes of the word that an id begins with
 
 
 def ledger_of(settings: Settings) -> Ledger:
@@ -44,6 +46,7 @@ def run_row(
 ) -> RunRow:
     """A run that begins now, as it will be on record."""
     word = re.sub(r"\W+", "_", Path(key).name if os.sep in key else name).strip("_") or "run"
+    word = word.encode()[:LONGEST].decode(errors="ignore")  # it is in the name of a file
     return RunRow(
         run_id=f"{word}_{uuid.uuid4().hex[:8]}",
         kind=kind,
@@ -73,7 +76,7 @@ def on_record(ledger: Ledger, row: RunRow) -> Iterator[Writer]:
             yield writer
         except BaseException as error:
             finish(row, Result(row.name, run_id=row.run_id).fail(error))
-            if isinstance(error, (KeyboardInterrupt, SystemExit, Stopped)):
+            if isinstance(error, BROKEN_OFF):
                 row.state, row.outcome, row.reason = CANCELLED.state, CANCELLED.name, "broken off"
                 row.exit_code = CANCELLED.exit_code
             raise

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 # https://semver.org, version 2.0.0
 SEMVER = re.compile(
@@ -25,12 +25,22 @@ class ModArtifacts(BaseModel):
         Parameters that hold the path of another mod's artifact.
     makes : list of str
         Names of the artifacts that it makes.
+    optional : list of str
+        Those of them that it leaves out where there is nothing to put into them, as rejected rows.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     consumes: tuple[str, ...] = ()
     makes: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _makes_what_is_optional(self) -> ModArtifacts:
+        other = [name for name in self.optional if name not in self.makes]
+        if other:
+            raise ValueError(f"{other[0]!r} is optional, and not among what it makes")
+        return self
 
 
 class ModMetadata(BaseModel):
@@ -93,9 +103,12 @@ class _Holds:
 
 
 IS_FILE, IS_ARTIFACT = _Holds("a file that is read"), _Holds("an artifact of another mod")
+IS_MADE = _Holds("a file that is made")
 InputPath = Annotated[str, IS_FILE]
 InputArtifact = Annotated[str, IS_ARTIFACT]
-BY_NAME = {"input_path": IS_FILE, "input_artifact": IS_ARTIFACT}  # what these names hold without a mark
+OutputPath = Annotated[str, IS_MADE]
+# what these names hold without a mark
+BY_NAME = {"input_path": IS_FILE, "input_artifact": IS_ARTIFACT, "output_path": IS_MADE}
 
 
 def paths_of(model: type[BaseModel], mark: _Holds) -> list[str]:

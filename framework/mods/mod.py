@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from framework.attempt import attempt
 from framework.errors import DatasetNotFoundError, ModError, ParameterError, PluginException
-from framework.mods.base import IS_ARTIFACT, IS_FILE, BaseModParams, ModMetadata, paths_of
+from framework.mods.base import IS_ARTIFACT, IS_FILE, IS_MADE, BaseModParams, ModMetadata, paths_of
 from framework.mods.run import ModRun, running
 from framework.results import Outcome
 from framework.steps import Made, Told
@@ -107,7 +107,7 @@ class Mod:
         Raises
         ------
         ParameterError
-            With all that is wrong.
+            With all that is wrong; or what it makes would lie where it reads, or where it makes something else.
         DatasetNotFoundError
             A file that it reads is not there.
         """
@@ -128,6 +128,8 @@ class Mod:
                 whole[name] = _each(given, lambda text, base=base: str(run.at(text, base)))
         for path in _texts(whole):
             _check_there(path)
+        makes = {name: getattr(params, name, None) for name in paths_of(self.model, IS_MADE)}
+        check_apart(run, whole, {name: _each(given, lambda text: str(run.at(text))) for name, given in makes.items()})
         return params.model_copy(update=whole)
 
     def call(self, values: Mapping[str, Any], run: ModRun) -> Made:
@@ -237,6 +239,41 @@ def _outcome(status: str, exit_code: int) -> Outcome:
     if status != "error":
         return Outcome.SUCCESS if status == "success" else Outcome.WARNING
     return {40: Outcome.TIMEOUT, 50: Outcome.CANCELLED}.get(exit_code, Outcome.ERROR)
+
+
+def check_apart(run: ModRun, reads: Mapping[str, Any], makes: Mapping[str, Any]) -> None:
+    """ParameterError where a file that is made would take the place of one that is read, or of another that is made.
+
+    Parameters
+    ----------
+    reads, makes : mapping
+        By parameter: a whole path, or several; of what is read, also patterns.
+    """
+    taken = [(name, path) for name, value in reads.items() for text in _texts(value) for path in _found(text)]
+    for name, path in ((name, path) for name, value in makes.items() for path in _texts(value)):
+        other = next((other for other, place in taken if _is_same(path, place)), None)
+        if other is not None:
+            raise ParameterError(
+                f"{run.mod}: {name} and {other} are one file, {path}, which would be lost.",
+                cure=f"Give {name} a place of its own.",
+                resource=run.mod,
+            )
+        taken.append((name, path))
+
+
+def _found(text: str) -> Iterator[str]:
+    yield text
+    if has_magic(text):
+        yield from iglob(text)
+
+
+def _is_same(path: str, other: str) -> bool:
+    """Whether they are one file, by whatever name; neither need be there."""
+    if os.path.realpath(path) == os.path.realpath(other):
+        return True
+    with suppress(OSError):
+        return os.path.isfile(path) and os.path.samefile(path, other)
+    return False
 
 
 def _each(value: Any, change: Any) -> Any:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from framework.errors import OptionError, known_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -163,6 +166,32 @@ class Blueprint:
     target: str | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
     plots: tuple[Plot, ...] = ()
+
+    def __post_init__(self) -> None:
+        """OptionError for what cannot be meant: a name that is no field's, one said twice, a kind that there is not."""
+        names = [each.name for each in self.fields]
+        made = [each.name for each in self.features]
+        for said in (names, made, [each.name for each in self.rules]):
+            twice = [name for name, count in Counter(said).items() if count > 1]
+            if twice:
+                raise OptionError(f"The blueprint {self.name!r} names {twice[0]!r} twice.", cure="Rename one of them.")
+        for name in set(names) & set(made):
+            raise OptionError(f"{name!r} is a field and a feature of {self.name!r}.", cure="Rename one of them.")
+        for each in self.fields:
+            if each.kind not in get_args(Kind):
+                raise OptionError(
+                    f"The field {each.name!r} has the kind {each.kind!r}.", cure=known_names(each.kind, get_args(Kind))
+                )
+        for what, needs in self._needs():
+            for name in needs:
+                if name not in names:
+                    raise OptionError(f"{what} is of {name!r}, which is no field.", cure=known_names(name, names))
+
+    def _needs(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        yield "The identifier", self.identifier
+        yield "The time", (self.time,) if self.time is not None else ()
+        yield from ((repr(each.name), each.needs) for each in self.features)
+        yield from ((repr(each.name), each.needs) for each in self.rules)
 
     def field(self, name: str) -> Field:
         """The field of that name."""

@@ -5,6 +5,7 @@ Each verdict is made of a whole column by Arrow, and of each distinct text only 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import field as each_own
@@ -137,7 +138,10 @@ def arrow_of(values: pd.Series) -> pa.Array:
 
 def _of_objects(cells: Any) -> pa.Array:
     """A piece at a time, for while Arrow looks at objects no other thread gets on."""
-    pieces = [pa.array(cells[at : at + PIECE], from_pandas=True) for at in range(0, len(cells), PIECE)]
+    pieces = []
+    for at in range(0, len(cells), PIECE):
+        pieces.append(pa.array(cells[at : at + PIECE], from_pandas=True))
+        time.sleep(0)  # who waits for the interpreter need not wait until it is taken away
     alike = len({piece.type for piece in pieces}) == 1
     array = pa.concat_arrays(pieces) if alike else pa.array(cells, from_pandas=True)
     if pa.types.is_floating(array.type) and pd.api.types.infer_dtype(cells, skipna=True) not in NUMBERS:
@@ -236,7 +240,8 @@ def _integer(array: pa.Array, coded: Coded | None, missing: Mask) -> tuple[Mask 
     odd, numbers = _number(array, coded, missing)
     if pa.types.is_integer(array.type):
         return odd, numbers
-    broken = (np.floor(numbers) != numbers) & ~np.isnan(numbers)
+    broken = np.floor(numbers) != numbers
+    broken &= ~missing
     if not broken.any():
         return odd, numbers
     return broken if odd is None else odd | broken, np.where(broken, np.nan, numbers)
@@ -253,16 +258,22 @@ def _numbers_of(texts: pa.Array) -> Any:
 
 def _datetime(array: pa.Array, coded: Coded | None, missing: Mask) -> tuple[Mask | None, Any]:
     if pa.types.is_timestamp(array.type) or pa.types.is_date(array.type):
-        return (None if getattr(array.type, "unit", None) == "ns" else _uncountable(array)), None
+        return _uncountable(array), None
     if coded is None:
         return ~missing, None
     return coded.where(lambda texts: ~_instants(texts)) & ~missing, None
 
 
-def _uncountable(array: pa.Array) -> Mask:
-    """Which times lie beyond what nanoseconds can count."""
+def _uncountable(array: pa.Array) -> Mask | None:
+    """Which times lie beyond what nanoseconds can count; None where none does."""
+    if getattr(array.type, "unit", None) == "ns":
+        return None
     if pa.types.is_timestamp(array.type) and array.type.tz is not None:
         array = array.cast(pa.timestamp(array.type.unit))
+    ends = pc.min_max(array)
+    years = [pc.year(ends[end]).as_py() for end in ("min", "max")]
+    if None in years or (years[0] >= YEARS[0] and years[1] <= YEARS[1]):
+        return None
     years = pc.year(array)
     return _mask(pc.or_(pc.less(years, YEARS[0]), pc.greater(years, YEARS[1])))
 
@@ -287,8 +298,9 @@ def times_of(checked: Checked) -> Any:
     """A column of times as datetime64[ns], those of a zone in UTC; NaT for what is missing or none."""
     array = checked.values
     if pa.types.is_timestamp(array.type) or pa.types.is_date(array.type):
-        if getattr(array.type, "unit", None) != "ns":
-            array = pc.if_else(pa.array(_uncountable(array)), pa.scalar(None, array.type), array)
+        beyond = _uncountable(array)
+        if beyond is not None:
+            array = pc.if_else(pa.array(beyond), pa.scalar(None, array.type), array)
         zone = getattr(array.type, "tz", None)
         ticks = array.cast(pa.timestamp("ns", tz=zone)).cast(pa.int64()).fill_null(np.iinfo("int64").min)
         return ticks.to_numpy(zero_copy_only=False).view("datetime64[ns]")

@@ -150,7 +150,7 @@ def _identifiers(column: pd.Series) -> Any:
     values = column.to_numpy() if isinstance(column.dtype, np.dtype) else column.array
     if column.dtype == object or pd.api.types.is_string_dtype(column.dtype):
         gone = _checked(column, "identifier", "an identifier").missing
-        if (gone & column.notna().to_numpy()).any():
+        if gone.any() and (gone & column.notna().to_numpy()).any():
             values = values.copy()
             values[gone] = None
     return values
@@ -172,6 +172,8 @@ def _datetimes(column: pd.Series) -> Any:
         return column.to_numpy()
     if pd.api.types.is_datetime64_any_dtype(column.dtype) and not isinstance(column.dtype, pd.ArrowDtype):
         _countable(column)
+        if isinstance(column.dtype, np.dtype):
+            return column.to_numpy("datetime64[ns]")
     return times_of(_checked(column, "datetime", "a date as ISO 8601 has it"))
 
 
@@ -182,9 +184,10 @@ def zone_of(column: pd.Series) -> str | None:
 
 
 def _countable(column: pd.Series) -> None:
-    if (column.dt.year < YEARS[0]).any() or (column.dt.year > YEARS[1]).any():
+    first, last = column.min(), column.max()
+    if first.year < YEARS[0] or last.year > YEARS[1]:
         raise ProcessingException(
-            f"{column.name} holds a time before {YEARS[0]} or after {YEARS[1]}: {column.min()} to {column.max()}.",
+            f"{column.name} holds a time before {YEARS[0]} or after {YEARS[1]}: {first} to {last}.",
             cure="Write a time that is not known as a missing one.",
             resource=str(column.name),
         )

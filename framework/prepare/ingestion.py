@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from framework.errors import IngestionException, OptionError
+from framework.files import remove, storage_errors
 from framework.prepare.unpacking import Content, opened
 
 if TYPE_CHECKING:
@@ -143,40 +144,34 @@ class DataIngestionService:
 
         Raises
         ------
-        IngestionException
-            With the line where there is one.
-        DatasetNotFoundError, OptionError
+        IngestionException, DatasetNotFoundError, StorageError, OptionError
         """
         from framework.prepare.reading import Asked
 
         asked = Asked(
             encoding, delimiter, decimal, date_format, header, on_bad_rows, max_rows, max_columns, max_field, check
         )
-        _check(asked)
-        if content_length is not None:
-            _positive("content_length", content_length, least=0)
+        _check(asked, content_length)
         target, aside = (None if path is None else Path(path) for path in (into, rejected))
         started = time.perf_counter()
-        with opened(
-            source,
-            filename=filename,
-            most=self.max_file_size,
-            chunk=self.chunk_size,
-            content_length=content_length,
-            packed=self.enable_compression,
-            check=check,
-        ) as content:
+        with self._opened(source, filename=filename, content_length=content_length, check=check) as content:
             return self._read(content, asked, target, aside, started)
+
+    def _opened(self, source: str | Path | BinaryIO, **said: Any) -> AbstractContextManager[Content]:
+        packed = self.enable_compression
+        return opened(source, most=self.max_file_size, chunk=self.chunk_size, packed=packed, **said)
 
     def _read(
         self, content: Content, asked: Asked, into: Path | None, rejected: Path | None, started: float
     ) -> tuple[Any, IngestionResult]:
         with ExitStack() as stack:
             table = self._in_memory(content, asked, into, stack)
-            beside = into.with_suffix(".rejected.parquet") if into is not None else None
-            place = (rejected or beside) if table.refused.count else None
+            aside = rejected or (None if into is None else rejected_beside(into))
+            place = aside if table.refused.count else None
             if place is not None:
                 table.refused.write(place)
+            elif aside is not None:
+                _clear(aside)
             seconds = time.perf_counter() - started
             return into if into is not None else table.frame, _result(content, table, place, seconds)
 
@@ -197,6 +192,26 @@ class DataIngestionService:
                 cure="Have it written to a file with into=, or set a smaller chunk_size=.",
                 resource=content.name,
             ) from error
+
+
+def rejected_beside(into: Path) -> Path:
+    """Where the rows go that are put aside, unless it is said."""
+    return into.with_suffix(".rejected.parquet")
+
+
+def _clear(place: Path) -> None:
+    """Remove what an earlier reading put aside there, and what is told of it: no row of this one is. Nothing else."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        names = pq.read_schema(place).names if place.is_file() else []
+    except (pa.ArrowException, OSError):
+        return
+    if names == ["_line", "_why", "_text"]:
+        with storage_errors(str(place)):
+            remove(place)
+            place.with_name(place.name.removesuffix(place.suffix) + ".metadata.json").unlink(missing_ok=True)
 
 
 def _result(content: Content, table: Table, rejected: Path | None, seconds: float) -> IngestionResult:
@@ -233,8 +248,8 @@ def _positive(name: str, value: int, least: int = 1) -> int:
 
 
 def _is_format(said: object) -> bool:
-    """Whether that is None or what `strptime` understands."""
-    if not isinstance(said, str):
+    """Whether that is None or what `strptime` understands; pandas has words for it that mean to guess."""
+    if not isinstance(said, str) or "%" not in said:
         return said is None
     try:
         datetime.strptime("", said)
@@ -243,7 +258,7 @@ def _is_format(said: object) -> bool:
     return False
 
 
-def _check(asked: Asked) -> None:
+def _check(asked: Asked, content_length: int | None) -> None:
     """OptionError for what cannot be meant."""
     from framework.formats.handlers.csv import CsvHandler
 
@@ -265,6 +280,8 @@ def _check(asked: Asked) -> None:
             cure="Such as '%d.%m.%Y', or {'since': '%d.%m.%Y'}.",
             resource="date_format",
         )
+    if content_length is not None:
+        _positive("content_length", content_length, least=0)
     for option in ("max_rows", "max_columns", "max_field"):
         if getattr(asked, option) is not None:
             _positive(option, getattr(asked, option))

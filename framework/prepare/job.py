@@ -48,6 +48,9 @@ class Job:
     kept : Kept
         Where its files go.
     logger : logging.Logger
+    blueprint : Blueprint
+    preprocessing : dict
+        How it is preprocessed, whole.
     check : callable
         Raises to stop.
     on_stage : callable
@@ -61,11 +64,12 @@ class Job:
     row: RunRow
     kept: Kept
     logger: logging.Logger
+    blueprint: Blueprint
+    preprocessing: dict[str, Any]
     check: Check = nothing
     on_stage: Listener = nobody
     monitored: bool = True
     writer: Writer | None = None
-    blueprint: Blueprint | None = None
     recipe: Recipe | None = None
     card: dict[str, Any] | None = None
     frame: Any = None
@@ -78,7 +82,9 @@ class Job:
         self.check()
         state = self.state
         state.stage = name
-        self.on_stage(state, name)
+        heard = attempt("listener", lambda: self.on_stage(state, name))
+        if heard.error is not None:  # who listens stops no work
+            self.logger.warning("who is told of stages failed: %s", heard.error)
         began, used = time.time(), time.process_time()
         done: Attempt[T] = attempt(name, work)
         state.seconds[name] = done.seconds
@@ -115,7 +121,9 @@ class Job:
                 metrics={**({"metrics": metrics} if metrics else {}), **told},
             )
         )
-        self.writer.flush()
+        kept = attempt("ledger", self.writer.flush)
+        if kept.error is not None:  # it is tried again when the run ends, and raised then
+            self.logger.warning("stage %s is not on record yet: %s", name, kept.error)
         words = "failed" if failed else "is over"
         extra = {"stage": name, "file": self.request.name, "blueprint": self.state.blueprint, **metrics}
         self.logger.info("stage %s %s", name, words, extra=extra)

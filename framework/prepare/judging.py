@@ -149,6 +149,8 @@ def as_typed(values: pd.Series, checked: Checked) -> pd.Series:
         found = pd.Series([FLAGS.get(plain(_whole(cell))) for cell in values], dtype="boolean")
     else:
         gone = checked.missing | checked.broken.get("type", np.zeros(checked.rows, dtype=bool))
+        if values.dtype == object and pd.api.types.infer_dtype(values).startswith("mixed"):
+            values = pd.Series(checked.values.to_pylist(), dtype=object)  # one type, or each as it would be written
         found = values.mask(gone) if gone.any() else values
     return found.reset_index(drop=True)
 

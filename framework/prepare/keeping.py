@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from framework.errors import OptionError
-from framework.files import is_name, make_folder, replace_bytes, storage_errors
+from framework.files import check_name, make_folder, replace_bytes, storage_errors
 from framework.prepare.configuration import Request
 
 PREPARED = "prepared"
 FILES = {"recipe": "recipe.json", "report": "report.html", "card": "card.json"}
+REJECTED = "rejected.parquet"
+KNOWN = frozenset({*FILES.values(), REJECTED})
+RUN_ID = re.compile(r"_[0-9a-f]{8}$")
+LONGEST = 80  # bytes of a folder's name, but for what tells it from others
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +46,13 @@ class Kept:
         out, said = request.asked.get("out"), request.asked.get("dataset")
         if out is not None and not all(out.partition(":")):
             raise OptionError(f"{out!r} names no dataset.", cure="Write store:name, such as parquet:churn_train.")
-        if said is not None and not is_name(said):
-            raise OptionError(f"{said!r} is no name of a dataset.", cure="Use letters, digits, '.', '-' and '_'.")
-        stem = Path(request.name).name.split(".")[0]
-        name = said or (out.partition(":")[2] if out else re.sub(r"[^\w-]+", "_", stem).strip("_")) or "dataset"
-        plain = re.sub(r"[^\w.-]+", "_", name).strip(".")[:80] or "dataset"
+        named = said or (out.partition(":")[2] if out else None)
+        if named is not None:
+            check_name(named)
+        name = named or Path(request.name).name.split(".")[0].strip() or "dataset"
+        plain = re.sub(r"[^\w.\- ]+", "_", name).strip(". ").encode()[:LONGEST].decode(errors="ignore") or "dataset"
+        if plain != name:  # two names never share a folder
+            plain += "-" + hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:8]
         return cls(plain, workspace / PREPARED / plain)
 
     def run(self, run_id: str) -> Kept:
@@ -52,7 +61,8 @@ class Kept:
 
     def made(self) -> Path:
         """The folder, which is there then."""
-        make_folder(self.folder)
+        with storage_errors(str(self.folder)):
+            make_folder(self.folder)
         return self.folder
 
     def write(
@@ -66,16 +76,40 @@ class Kept:
         for name, text in texts.items():
             if text is not None:
                 path = self.made() / FILES[name]
-                replace_bytes(path, text.encode("utf-8", "replace"))
+                with storage_errors(str(path)):
+                    replace_bytes(path, text.encode("utf-8", "replace"))
                 written[name] = str(path)
         return written
 
-    def forget_old(self, days: float) -> int:
-        """Remove the folders of earlier preparations of this dataset that are older; how many. The newest stays."""
-        before, gone = time.time() - days * 86400, 0
-        with storage_errors(str(self.folder.parent)):
-            for folder in self.folder.parent.iterdir():
-                if folder != self.folder and folder.is_dir() and folder.stat().st_mtime < before:
-                    shutil.rmtree(folder, ignore_errors=True)
-                    gone += 1
-        return gone
+
+def forget_old(workspace: Path, days: float) -> int:
+    """Remove the folders of preparations of which nothing was used for so many days: how many.
+
+    Only folders that hold what a preparation writes and nothing else; no link is followed.
+    """
+    before, gone = time.time() - days * 86400, 0
+    for dataset in _folders(workspace / PREPARED):
+        for folder in _folders(dataset):
+            with os.scandir(folder) as entries:
+                inside = list(entries)
+            ours = RUN_ID.search(folder.name) and all(entry.name in KNOWN for entry in inside)
+            if ours and max(folder.lstat().st_mtime, *(entry.stat().st_mtime for entry in inside), 0.0) < before:
+                shutil.rmtree(folder, ignore_errors=True)
+                gone += 1
+        if gone:
+            with suppress(OSError):  # unless another is left in it
+                dataset.rmdir()
+    return gone
+
+
+def used(folder: Path) -> None:
+    """A recipe in that folder was used now, and is not old."""
+    with suppress(OSError):
+        os.utime(folder)
+
+
+def _folders(place: Path) -> list[Path]:
+    if place.is_symlink() or not place.is_dir():
+        return []
+    with os.scandir(place) as entries:
+        return [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]

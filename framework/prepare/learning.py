@@ -13,7 +13,7 @@ from framework._version import __version__
 from framework.errors import CompatibilityException, ParameterError, ProcessingException, known_names
 from framework.prepare import capping, encoding, imputing, reducing, scaling
 from framework.prepare.blueprint import Blueprint
-from framework.prepare.columns import Table, family, no_repeated_names, plain, zone_of
+from framework.prepare.columns import Table, family, no_repeated_names, plain
 from framework.prepare.recipe import Recipe
 from framework.prepare.rows import (
     Input,
@@ -27,6 +27,7 @@ from framework.prepare.rows import (
     rows_of,
     taken,
     whole_rows,
+    zones,
 )
 
 if TYPE_CHECKING:
@@ -115,11 +116,7 @@ class Learning:
         """Types; the day as of which all holds; the rows up to it that have what they must."""
         inputs = self.recipe.inputs
         table = taken(frame, inputs, check=self.check)
-        self.result.warnings += [
-            f"{each.name} came in the time zone {zone}: its days are those of UTC"
-            for each in inputs
-            if (zone := zone_of(frame[each.name])) not in (None, "UTC")
-        ]
+        self.result.warnings += zones(frame, inputs)
         self.when = moment(as_of) if as_of is not None else self._latest(table)
         self.recipe.as_of = self.result.as_of = self.when.isoformat()
         must = needed(self.blueprint, inputs, also=(self.recipe.target,))

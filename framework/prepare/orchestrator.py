@@ -10,32 +10,32 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framework.attempt import attempt
+from framework.attempt import attempt, errors_only
 from framework.engine.ledger import Ledger
-from framework.engine.recording import ledger_of, on_record, run_row
-from framework.engine.records import Record, record_of
+from framework.engine.recording import BROKEN_OFF, ledger_of, on_record, run_row
+from framework.engine.records import Record
 from framework.errors import (
     BaseFrameworkException,
+    DatasetNotFoundError,
+    FormatError,
     OptionError,
     ProcessingException,
+    UnknownNameError,
+    known_names,
 )
 from framework.factory import DataFactory
 from framework.files import storage_errors
 from framework.logs import log_context
 from framework.mods.guard import replaced
 from framework.prepare.blueprint import Blueprint
-from framework.prepare.compatibility import compatibility
-from framework.prepare.configuration import READING, PipelineConfig, Request
+from framework.prepare.configuration import PipelineConfig, Request
 from framework.prepare.ingestion import DataIngestionService
 from framework.prepare.job import Check, Job, Listener, nobody, nothing
-from framework.prepare.keeping import Kept
-from framework.prepare.learning import Learning
-from framework.prepare.preprocessing import PreprocessingResult
-from framework.prepare.quality import final_quality
-from framework.prepare.recipe import Applied, Recipe
+from framework.prepare.keeping import FILES, Kept, forget_old, used
+from framework.prepare.recipe import Recipe
 from framework.prepare.rows import moment
-from framework.prepare.stages import displaced, names_after
-from framework.prepare.states import FeatureEngineering, PipelineState, PipelineStatus
+from framework.prepare.staged import Staged
+from framework.prepare.states import PipelineState, PipelineStatus
 from framework.prepare.validation import DataValidationService
 from framework.results import exit_code_of
 from framework.settings import Settings, as_settings
@@ -44,9 +44,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 KIND = "prepare"  # of its runs
+FORGET_EVERY = 600.0  # seconds
 
 
-class PipelineOrchestrator:
+class PipelineOrchestrator(Staged):
     """Runs preparations, one call each; several may be made from several threads.
 
     Parameters
@@ -82,6 +83,7 @@ class PipelineOrchestrator:
         self.validation = validation or DataValidationService(self.config.validation(), logger=self.logger)
         self.monitoring = monitoring
         self._places = threading.BoundedSemaphore(max_concurrent)
+        self._forget_at = 0.0
 
     @property
     def ledger(self) -> Ledger:
@@ -89,22 +91,63 @@ class PipelineOrchestrator:
         return ledger_of(self.settings)
 
     def begin(self, request: Request, *, check: Check = nothing, on_stage: Listener = nobody) -> Job:
-        """A preparation that waits for its turn, on record as PENDING."""
+        """A preparation that waits for its turn, on record as PENDING.
+
+        Raises
+        ------
+        OptionError, ParameterError, UnknownNameError, DatasetNameError, DatasetNotFoundError
+            What is asked for is not there or cannot be meant; nothing is on record.
+        """
+        preprocessing = self.config.preprocessing(request.preprocessing)
         kept = Kept.of(request, self.settings.workspace)
+        blueprint, recipe = self._meant(request)
         told = {
             "file": request.name,
-            "blueprint": request.blueprint_name,
-            "config": {**self.config.as_dict(), "preprocessing": dict(request.preprocessing or {})},
+            "blueprint": blueprint.name,
+            "config": {**self.config.as_dict(), "preprocessing": preprocessing},
             "asked": {name: _plain(value) for name, value in request.asked.items()},
             "max_file_size": self.ingestion.max_file_size,
         }
         row = run_row(KIND, kept.dataset, str(kept.folder), told)
         kept = kept.run(row.run_id)
         row.plan = {**told, "folder": str(kept.folder)}
-        state = PipelineState(request.name, request.blueprint_name, row.run_id)
+        state = PipelineState(request.name, blueprint.name, row.run_id)
         with closing(self.ledger) as ledger:
             ledger.queue([row])
-        return Job(request, state, row, kept, self.logger, check, on_stage, monitored=self.monitoring)
+        return Job(
+            request,
+            state,
+            row,
+            kept,
+            self.logger,
+            blueprint,
+            preprocessing,
+            check=check,
+            on_stage=on_stage,
+            monitored=self.monitoring,
+            recipe=recipe,
+        )
+
+    def _meant(self, request: Request) -> tuple[Blueprint, Recipe | None]:
+        """The blueprint and the recipe that are asked for; what else is named is looked for too."""
+        said, asked = request.blueprint, request.asked
+        if asked.get("as_of") is not None:
+            moment(asked["as_of"])
+        out = asked.get("out")
+        if out is not None:
+            known = [*DataFactory(self.settings).list_data_savers(), *self.settings.stores]
+            kind = out.partition(":")[0]
+            if kind not in known:
+                raise UnknownNameError(f"There is no store {kind!r}.", cure=known_names(kind, known), resource=kind)
+        place = asked.get("recipe")
+        if place is None:
+            return (said if isinstance(said, Blueprint) else self.validation.schemas.blueprint(str(said))), None
+        recipe = _recipe_at(Path(place), said if isinstance(said, Blueprint) else None)
+        if said and request.blueprint_name != recipe.blueprint.name:
+            words = f"The recipe is of the blueprint {recipe.blueprint.name!r}, not of {request.blueprint_name!r}."
+            raise OptionError(words, cure="Give that one.")
+        used(Path(place) if Path(place).is_dir() else Path(place).parent)
+        return recipe.blueprint, recipe
 
     def run(self, job: Job) -> tuple[pd.DataFrame, PipelineState]:
         """Prepare one dataset.
@@ -116,33 +159,49 @@ class PipelineOrchestrator:
         Raises
         ------
         IngestionException, DataQualityError, CompatibilityException
-            The input is refused; exit code 20. Each has the state in its attribute `state`.
+            The input is refused; exit code 20. Each has the state in its attribute `state`, as all of these.
         ProcessingException
             A stage failed; exit code 30.
         BaseFrameworkException
-            Of its own kind where a setting, the blueprint's name or the store is at fault.
+            Of its own kind where the store or the ledger is at fault.
         """
+        try:
+            done = attempt(
+                job.request.name, lambda: errors_only(lambda: self._run(job), BROKEN_OFF, ProcessingException)
+            )
+        except BROKEN_OFF:
+            self._ended(job, PipelineStatus.CANCELLED)
+            raise
+        finally:
+            self._forget()
+        if done.error is not None:
+            if job.row.ended_at is None:  # it could not begin
+                attempt("ledger", lambda: self._end(job, "FAILED", str(done.error)))
+            if job.state.status is not PipelineStatus.COMPLETED:
+                self._ended(job, PipelineStatus.FAILED)
+            done.error.state = job.state  # type: ignore[attr-defined]
+            raise done.error
+        return job.frame, job.state
+
+    def _run(self, job: Job) -> None:
         with self._turn(job), log_context(run_id=job.state.id), on_record(self.ledger, job.row) as writer:
             job.writer = writer
-            job.state.status = PipelineStatus.IN_PROGRESS
-            job.state.started_at = time.time()
-            self.logger.info("preparing %s for %s", job.request.name, job.request.blueprint_name)
-            try:
-                done = attempt(job.request.name, lambda: self._stages(job))
-            except BaseException:
-                self._ended(job, PipelineStatus.CANCELLED)
-                raise
+            job.state.status, job.state.started_at = PipelineStatus.IN_PROGRESS, time.time()
+            self.logger.info("preparing %s for %s", job.request.name, job.blueprint.name)
+            done = attempt(job.request.name, lambda: self._stages(job))
             if done.error is not None:
                 raise self._failed(job, done.error)
             self._ended(job, PipelineStatus.COMPLETED)
             job.row.state, job.row.outcome, job.row.exit_code = "COMPLETED", "SUCCESS", 0
-            return job.frame, job.state
 
     def cancel(self, job: Job) -> None:
         """Record that a preparation that waited will not begin."""
-        job.state.status, job.state.ended_at = PipelineStatus.CANCELLED, time.time()
+        self._ended(job, PipelineStatus.CANCELLED)
+        self._end(job, "CANCELLED", "cancelled before it began")
+
+    def _end(self, job: Job, state: str, reason: str) -> None:
         with closing(self.ledger) as ledger:
-            ledger.end(job.row, "CANCELLED", "cancelled before it began")
+            ledger.end(job.row, state, reason)
 
     @contextmanager
     def _turn(self, job: Job) -> Iterator[None]:
@@ -150,7 +209,7 @@ class PipelineOrchestrator:
         try:
             while not self._places.acquire(timeout=0.1):
                 job.check()
-        except BaseException:
+        except BROKEN_OFF:
             self.cancel(job)
             raise
         try:
@@ -158,142 +217,28 @@ class PipelineOrchestrator:
         finally:
             self._places.release()
 
+    def _forget(self) -> None:
+        """Remove what is too old, once in a while; that it cannot be removed harms nobody."""
+        if time.monotonic() < self._forget_at:
+            return
+        self._forget_at = time.monotonic() + FORGET_EVERY
+        done = attempt("prepared", lambda: forget_old(self.settings.workspace, self.settings.PREPARED_DAYS))
+        if done.error is not None:
+            self.logger.warning("old preparations could not be removed: %s", done.error)
+
     # ------------------------------------------------------------------ stages
 
     def _stages(self, job: Job) -> None:
-        request, asked = job.request, job.request.asked
-        preprocessing = self.config.preprocessing(request.preprocessing)
-        blueprint = self._blueprint(job)
         frame = job.stage("ingestion", lambda: self._ingested(job))
-        frame = self._judged(job, frame, blueprint)
+        frame = self._judged(job, frame, job.blueprint)
         if job.recipe is not None:
-            job.stage("preprocessing", lambda: self._applied(job, frame, job.recipe))
+            recipe = job.recipe
+            job.stage("preprocessing", lambda: self._applied(job, frame, recipe))
         else:
-            self._fitted(job, frame, blueprint, preprocessing)
-        job.stage("quality", lambda: self._last_look(job, blueprint))
+            self._fitted(job, frame, job.blueprint, job.preprocessing)
+        job.stage("quality", lambda: self._last_look(job, job.blueprint))
         job.check()
-        self._deliver(job, blueprint, report=asked.get("report", True))
-
-    def _blueprint(self, job: Job) -> Blueprint:
-        said = job.request.blueprint
-        recipe = job.request.asked.get("recipe")
-        if recipe is not None:
-            job.recipe = _recipe_at(Path(recipe), said if isinstance(said, Blueprint) else None)
-            if said and job.request.blueprint_name != job.recipe.blueprint.name:
-                own = job.recipe.blueprint.name
-                words = f"The recipe is of the blueprint {own!r}, not of {job.request.blueprint_name!r}."
-                raise OptionError(words, cure="Give that one.")
-            job.blueprint = job.recipe.blueprint
-            job.state.blueprint = job.blueprint.name
-        else:
-            job.blueprint = said if isinstance(said, Blueprint) else self.validation.schemas.blueprint(said)
-        return job.blueprint
-
-    def _ingested(self, job: Job) -> pd.DataFrame:
-        request, kept = job.request, job.kept
-        reading: dict[str, Any] = request.told(READING)
-        if reading.get("on_bad_rows") == "quarantine":
-            reading["rejected"] = kept.made() / "rejected.parquet"
-        is_path = isinstance(request.source, (str, Path))
-
-        def read() -> tuple[Any, Any]:
-            return self.ingestion.ingest(
-                request.source,
-                filename=request.name,
-                content_length=request.content_length,
-                check=job.check,
-                **reading,
-            )
-
-        frame, result = job.retried(read) if is_path else read()
-        table: pd.DataFrame = frame
-        job.state.ingestion = result
-        job.state.warnings += result.warnings
-        if is_path:
-            job.records["inputs"] = [record_of("file", request.name, Path(request.source), None)]
-        if result.rejected:
-            job.state.files["rejected"] = result.rejected
-        return table
-
-    def _judged(self, job: Job, frame: pd.DataFrame, blueprint: Blueprint) -> pd.DataFrame:
-        """The fields by their names; both stages are over before one of them refuses."""
-        state = job.state
-        found = compatibility(frame.columns, blueprint, mapping=job.request.asked.get("mapping"))
-
-        def validate() -> None:
-            state.validation = self.validation.validate(frame, blueprint, found.fields, check=job.check)
-
-        def compare() -> None:
-            state.compatibility = found
-            state.warnings += found.warnings
-            found.raise_if_failed()
-
-        job.stage("validation", validate)
-        job.stage("compatibility", compare)
-        state.warnings += state.validation.warnings
-        state.validation.raise_if_failed()
-        columns = list(frame.columns)
-        state.warnings += displaced(columns, found)
-        after = names_after(columns, found)
-        return frame[list(after)].rename(columns=after)
-
-    def _fitted(self, job: Job, frame: pd.DataFrame, blueprint: Blueprint, config: dict[str, Any]) -> None:
-        state, asked = job.state, job.request.asked
-        result = PreprocessingResult()
-        learning = Learning(
-            config,
-            blueprint,
-            result,
-            target=asked.get("target"),
-            keep_dates=asked.get("keep_dates", False),
-            check=job.check,
-        )
-
-        def types_and_gaps() -> None:
-            state.preprocessing = result
-            learning.choose_inputs(frame, keep_extra=asked.get("keep_extra", False))
-            learning.admit(frame, asked.get("as_of"))
-            learning.impute()
-
-        def features() -> None:
-            learning.make_features()
-            state.features_raw = learning.raw
-            job.fields = learning.table.frame(list(learning.table.columns))
-            job.frame = learning.finish(frame)
-            job.recipe = learning.recipe
-            state.feature_engineering = _features(result)
-            state.warnings += result.warnings
-
-        job.stage("preprocessing", types_and_gaps)
-        job.stage("feature_engineering", features)
-        result.seconds = state.seconds["preprocessing"] + state.seconds["feature_engineering"]
-
-    def _applied(self, job: Job, frame: pd.DataFrame, recipe: Recipe | None) -> None:
-        assert recipe is not None
-        state = job.state
-        applied = recipe.apply(frame, as_of=job.request.asked.get("as_of"), check=job.check)
-        job.frame, job.fields, state.features_raw = applied.frame, applied.fields, applied.features_raw
-        as_of = str(moment(job.request.asked["as_of"])) if job.request.asked.get("as_of") else recipe.as_of
-        state.preprocessing = _as_preprocessing(recipe, applied, rows=len(frame), as_of=as_of)
-        state.feature_engineering = _features(state.preprocessing)
-        state.warnings += [
-            f"{name} has {sum(seen.values())} values that the recipe has not seen: {', '.join(list(seen)[:5])}"
-            for name, seen in applied.unseen.items()
-        ]
-
-    def _last_look(self, job: Job, blueprint: Blueprint) -> None:
-        assert job.recipe is not None
-        quality = final_quality(
-            job.frame,
-            blueprint,
-            features=job.recipe.features,
-            target=job.recipe.target,
-            thresholds=self.config.quality_thresholds,
-        )
-        job.state.quality = quality
-        quality.raise_if_failed()
-
-    # ------------------------------------------------------------------ what comes out
+        self._deliver(job, job.blueprint, report=job.request.asked.get("report", True))
 
     def _deliver(self, job: Job, blueprint: Blueprint, *, report: bool) -> None:
         """The files, and then the dataset: what is in a store has its recipe."""
@@ -301,6 +246,7 @@ class PipelineOrchestrator:
 
         assert job.recipe is not None
         state = job.state
+        state.stage = "files"
         job.card = data_card(
             state,
             job.recipe,
@@ -315,7 +261,6 @@ class PipelineOrchestrator:
         out = job.request.asked.get("out")
         if out is not None:
             job.stage("store", lambda: self._stored(job, out))
-        job.kept.forget_old(self.settings.PREPARED_DAYS)
 
     def _stored(self, job: Job, out: str) -> None:
         kind, _, name = out.partition(":")
@@ -323,8 +268,10 @@ class PipelineOrchestrator:
         dataset = store.canonical(name)
         allow = job.request.asked.get("allow_shrink", False)
 
+        frame = job.frame.reset_index(drop=True)  # rows that were left out are no gaps
+
         def save() -> None:
-            replaced(store, dataset, job.frame, len(job.frame), what=out, allow=allow, save_id=job.state.id)
+            replaced(store, dataset, frame, len(frame), what=out, allow=allow, save_id=job.state.id)
 
         job.retried(save)
         digest = (job.card or {}).get("fingerprint")
@@ -332,22 +279,22 @@ class PipelineOrchestrator:
         job.state.files["dataset"] = f"{kind}:{dataset}"
 
     def _report(self, job: Job) -> None:
-        """The report; where what it needs is not installed, a warning says so."""
-        from framework.prepare.report import report_html
+        """The report; where it cannot be made or kept, a warning says so."""
+        state = job.state
 
-        blueprint, state = job.blueprint, job.state
-        if blueprint is None:
-            return
-        made = attempt(
-            "report",
-            lambda: report_html(
-                state, job.card, job.frame, state.features_raw, blueprint, fields=job.fields, check=job.check
-            ),
-        )
+        def make() -> dict[str, str]:
+            from framework.prepare.report import report_html
+
+            text = report_html(
+                state, job.card, job.frame, state.features_raw, job.blueprint, fields=job.fields, check=job.check
+            )
+            return job.kept.write(report=text)
+
+        made = attempt("report", make)
         if made.value is not None:
-            job.state.files |= job.kept.write(report=made.value)
+            state.files |= made.value
         else:
-            job.state.warnings.append(f"There is no report: {made.error}")
+            state.warnings.append(f"There is no report: {made.error}")
             self.logger.warning("there is no report: %s", made.error)
 
     # ------------------------------------------------------------------ on record
@@ -371,13 +318,12 @@ class PipelineOrchestrator:
             )
             typed.__cause__ = error
         job.state.errors.append(f"{type(typed).__name__}: {typed}")
-        if job.state.validation is not None and job.request.asked.get("report", True):
-            job.frame = None
-            self._report(job)
         self._ended(job, PipelineStatus.FAILED)
+        if job.state.validation is not None and job.request.asked.get("report", True):
+            job.frame = job.card = None
+            self._report(job)
         told = {"error": str(typed), "exit_code": exit_code_of(typed)}
         self.logger.error("%s was not prepared", job.request.name, extra=told)
-        typed.state = job.state  # type: ignore[attr-defined]
         return typed
 
     def _ended(self, job: Job, status: PipelineStatus) -> None:
@@ -388,32 +334,15 @@ class PipelineOrchestrator:
 
 
 def _recipe_at(place: Path, blueprint: Blueprint | None) -> Recipe:
-    path = place / "recipe.json" if place.is_dir() else place
+    path = place / FILES["recipe"] if place.is_dir() else place
+    if not path.is_file():
+        raise DatasetNotFoundError(f"There is no recipe {path}.", cure="Give a recipe.json, or its folder.")
     with storage_errors(str(path)):
-        text = path.read_text(encoding="utf-8")
-    return Recipe.loads(text, blueprint=blueprint)
-
-
-def _features(result: PreprocessingResult) -> FeatureEngineering:
-    late = [each["count"] for each in result.refused if "after as_of" in each["why"]]
-    return FeatureEngineering(list(result.features_created), list(result.features_absent), result.as_of, sum(late))
-
-
-def _as_preprocessing(recipe: Recipe, applied: Applied, *, rows: int, as_of: str) -> PreprocessingResult:
-    """What a recipe did, as what was learnt is told."""
-    return PreprocessingResult(
-        as_of=as_of,
-        rows_in=rows,
-        rows_out=len(applied.frame),
-        imputed=applied.imputed,
-        capped=applied.capped,
-        encoded={name: learnt["method"] for name, learnt in recipe.encodings.items()},
-        scaled=list(recipe.scales),
-        columns={str(name): str(applied.frame[name].dtype) for name in applied.frame},
-        features_created=list(recipe.features),
-        refused=applied.refused,
-        notes=applied.notes,
-    )
+        text = path.read_bytes()
+    try:
+        return Recipe.loads(text, blueprint=blueprint)
+    except FormatError as error:
+        raise OptionError(f"{path} cannot be applied: {error.message}", cure=error.cure, resource=str(path)) from error
 
 
 def _plain(value: Any) -> Any:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
+import os
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack
 from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +16,15 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar, Unpack
 
 from framework.attempt import Attempt, attempt
 from framework.engine.trying import Stopped
-from framework.errors import IngestionException, OptionError
+from framework.errors import OptionError
 from framework.prepare.blueprint import Blueprint
 from framework.prepare.configuration import Asked, PipelineConfig, Request
 from framework.prepare.ingestion import DataIngestionService
 from framework.prepare.job import Job, Listener, nobody
 from framework.prepare.orchestrator import PipelineOrchestrator
+from framework.prepare.receiving import apart, is_async, received, whole
 from framework.prepare.states import PipelineState, PipelineStatus
+from framework.redact import redact
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Prepared = tuple["pd.DataFrame", PipelineState]
 IN_MEMORY = 1 << 23  # bytes of an upload; what is larger waits in a file
+WAIT = 0.02  # seconds between two looks for a free place
 
 
 class DataPipeline:
@@ -68,6 +71,8 @@ class DataPipeline:
         self.max_concurrent_pipelines = _count("max_concurrent_pipelines", max_concurrent_pipelines)
         if not isinstance(config, PipelineConfig | None):
             raise OptionError(f"config is a {type(config).__name__}.", cure="Pass a PipelineConfig.")
+        if not isinstance(ingestion, DataIngestionService | None):
+            raise OptionError(f"ingestion is a {type(ingestion).__name__}.", cure="Pass a DataIngestionService.")
         self.orchestrator = PipelineOrchestrator(
             settings,
             config=config,
@@ -75,7 +80,8 @@ class DataPipeline:
             max_concurrent=self.max_concurrent_pipelines,
             monitoring=enable_monitoring,
         )
-        self._on_stage = on_stage
+        self._on_stage, self._closed = on_stage, False
+        self._uploads = threading.BoundedSemaphore(2 * self.max_concurrent_pipelines)
         self._threads = ThreadPoolExecutor(self.max_concurrent_pipelines, thread_name_prefix="millpond-prepare")
 
     # ------------------------------------------------------------------ from async code
@@ -83,7 +89,7 @@ class DataPipeline:
     async def process_file(
         self,
         file_path: str | Path,
-        blueprint_name: str | Blueprint,
+        blueprint_name: str | Blueprint | None = None,
         preprocessing_config: Mapping[str, Any] | None = None,
         **asked: Unpack[Asked],
     ) -> Prepared:
@@ -113,16 +119,16 @@ class DataPipeline:
         UnknownNameError, OptionError, ParameterError
             There is no such blueprint, option or value.
         asyncio.CancelledError
-            It was cancelled, and is on record as that.
+            It was cancelled, and is on record as that; where it came when all was saved, as COMPLETED. Work that
+            stands in a read of a stream is waited for.
         """
-        request = Request(file_path, str(file_path), blueprint_name, preprocessing_config, asked)
-        return await self._processed(request)
+        return await self._processed(_of_file(file_path, blueprint_name, preprocessing_config, asked))
 
     async def process_stream(
         self,
         file_stream: Any,
         filename: str,
-        blueprint_name: str | Blueprint,
+        blueprint_name: str | Blueprint | None = None,
         content_length: int | None = None,
         preprocessing_config: Mapping[str, Any] | None = None,
         **asked: Unpack[Asked],
@@ -139,13 +145,8 @@ class DataPipeline:
         content_length : int, optional
             How many bytes there are; refused where there are others.
         """
-        request = Request(file_stream, filename, blueprint_name, preprocessing_config, asked, content_length)
-        if not _is_async(file_stream):
-            return await self._processed(request)
-        with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as held:
-            request.source = held
-            service = self.orchestrator.ingestion
-            return await self._processed(request, _received(file_stream, held, request, service))
+        request = _of_stream(file_stream, filename, blueprint_name, preprocessing_config, asked, content_length)
+        return await self._processed(request, receive=is_async(file_stream))
 
     async def process_batch(
         self,
@@ -170,18 +171,20 @@ class DataPipeline:
             In the order of what was given; None where the state is FAILED, whose `errors` say why.
         """
         places = asyncio.Semaphore(_count("max_concurrent", max_concurrent))
+        files = _list_of(file_configs)
+        self._check_open()
 
         async def one(given: Any) -> tuple[pd.DataFrame | None, PipelineState]:
-            begun = attempt("request", lambda: _request_of(given, asked))
-            if begun.value is None:
-                return None, _refused(given, begun.error)
-            queued = await self._queued(begun.value)
+            asking = attempt("request", lambda: _request_of(given, asked))
+            if asking.value is None:
+                return None, _refused(given, asking.error)
+            queued = await self._queued(asking.value)
             if queued.value is None:
                 return None, _refused(given, queued.error)
             done = await self._ran(queued.value, places)
-            return (done.value[0], done.value[1]) if done.value is not None else (None, queued.value.job.state)
+            return done.value if done.value is not None else (None, queued.value.job.state)
 
-        tasks = [asyncio.ensure_future(one(given)) for given in file_configs]
+        tasks = [asyncio.ensure_future(one(given)) for given in files]
         try:
             return list(await asyncio.gather(*tasks))
         finally:  # where all are cancelled: until each of them is, on record
@@ -189,31 +192,45 @@ class DataPipeline:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _processed(self, request: Request, before: Coroutine[Any, Any, None] | None = None) -> Prepared:
+    async def _processed(self, request: Request, *, receive: bool = False) -> Prepared:
+        self._check_open()
         queued = await self._queued(request)
         work = queued.value
         if work is None:
             raise queued.error or Stopped
-        if before is not None:
-            try:
-                await before
-            except asyncio.CancelledError:
-                await _whole(asyncio.to_thread(self.orchestrator.cancel, work.job))
-                raise
-        done = await self._ran(work)
+        with ExitStack() as stack:
+            if receive:
+                held = stack.enter_context(tempfile.SpooledTemporaryFile(max_size=IN_MEMORY))
+                request.source = await self._received(work, held)
+            done = await self._ran(work)
         if done.value is None:
             raise done.error or Stopped
         return done.value
 
+    async def _received(self, work: _Work, held: Any) -> Any:
+        """What was sent, in a file; only so many are taken at once, for each takes memory."""
+        service, request, stack = self.orchestrator.ingestion, work.job.request, ExitStack()
+        try:
+            with stack:
+                while not self._uploads.acquire(blocking=False):
+                    await asyncio.sleep(WAIT)
+                stack.callback(self._uploads.release)
+                return await received(
+                    request.source, held, request.name, chunk=service.chunk_size, most=service.max_file_size
+                )
+        except BaseException:
+            await whole(apart(self.orchestrator.cancel, work.job))
+            raise
+
     async def _queued(self, request: Request) -> Attempt[_Work]:
         """What waits for its turn, on record; recorded as cancelled if that is what happens meanwhile."""
-        begun = asyncio.ensure_future(asyncio.to_thread(attempt, "begin", lambda: self._work(request)))
+        begun = apart(attempt, "begin", lambda: self._work(request))
         try:
             return await asyncio.shield(begun)
         except asyncio.CancelledError:
-            work = (await _whole(begun)).value
+            work = (await whole(begun)).value
             if work is not None:
-                await _whole(asyncio.to_thread(self.orchestrator.cancel, work.job))
+                await whole(apart(self.orchestrator.cancel, work.job))
             raise
 
     async def _ran(self, work: _Work, places: asyncio.Semaphore | None = None) -> Attempt[Prepared]:
@@ -225,12 +242,12 @@ class DataPipeline:
                     await held.enter_async_context(places)
                 waiting = self._threads.submit(copy_context().run, self._outcome, work)
                 return await asyncio.shield(asyncio.wrap_future(waiting))
-            except asyncio.CancelledError:
+            except (asyncio.CancelledError, RuntimeError):  # the second: it was closed meanwhile
                 work.stop.set()
                 if waiting is None or waiting.cancel():
-                    await _whole(asyncio.to_thread(self.orchestrator.cancel, work.job))
+                    await whole(apart(self.orchestrator.cancel, work.job))
                 else:
-                    await _whole(asyncio.wrap_future(waiting))
+                    await whole(asyncio.wrap_future(waiting))
                 raise
 
     # ------------------------------------------------------------------ from scripts
@@ -238,26 +255,26 @@ class DataPipeline:
     def process_file_sync(
         self,
         file_path: str | Path,
-        blueprint_name: str | Blueprint,
+        blueprint_name: str | Blueprint | None = None,
         preprocessing_config: Mapping[str, Any] | None = None,
         **asked: Unpack[Asked],
     ) -> Prepared:
         """As `process_file`, done when it returns; Ctrl-C cancels it."""
-        return self._now(Request(file_path, str(file_path), blueprint_name, preprocessing_config, asked))
+        return self._now(_of_file(file_path, blueprint_name, preprocessing_config, asked))
 
     def process_stream_sync(
         self,
         file_stream: IO[bytes],
         filename: str,
-        blueprint_name: str | Blueprint,
+        blueprint_name: str | Blueprint | None = None,
         content_length: int | None = None,
         preprocessing_config: Mapping[str, Any] | None = None,
         **asked: Unpack[Asked],
     ) -> Prepared:
         """As `process_stream`, of a binary file."""
-        if _is_async(file_stream):
+        if is_async(file_stream):
             raise OptionError("An async stream cannot be read here.", cure="Await process_stream().")
-        return self._now(Request(file_stream, filename, blueprint_name, preprocessing_config, asked, content_length))
+        return self._now(_of_stream(file_stream, filename, blueprint_name, preprocessing_config, asked, content_length))
 
     def process_batch_sync(
         self,
@@ -266,10 +283,17 @@ class DataPipeline:
         **asked: Unpack[Asked],
     ) -> list[tuple[pd.DataFrame | None, PipelineState]]:
         """As `process_batch`; from async code await that."""
-        return asyncio.run(self.process_batch(file_configs, max_concurrent, **asked))
+        batch = self.process_batch(_list_of(file_configs), max_concurrent, **asked)
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(batch)
+        with ThreadPoolExecutor(1) as apart_from_the_loop:  # in a notebook
+            return apart_from_the_loop.submit(asyncio.run, batch).result()
 
     def close(self) -> None:
         """Wait for what runs, and let go of the threads."""
+        self._closed = True
         self._threads.shutdown()
 
     def __enter__(self) -> DataPipeline:
@@ -278,7 +302,12 @@ class DataPipeline:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise OptionError("This pipeline is closed.", cure="Make another one.")
+
     def _now(self, request: Request) -> Prepared:
+        self._check_open()
         return self.orchestrator.run(self._work(request).job)
 
     def _work(self, request: Request) -> _Work:
@@ -305,63 +334,6 @@ class _Work:
     stop: threading.Event
 
 
-async def _whole(work: Coroutine[Any, Any, T] | asyncio.Future[T]) -> T:
-    """What it answers, however often the one who waits is cancelled."""
-    task = asyncio.ensure_future(work)
-    while not task.done():
-        with suppress(asyncio.CancelledError):
-            await asyncio.shield(task)
-    return task.result()
-
-
-async def _received(stream: Any, held: IO[bytes], request: Request, service: DataIngestionService) -> None:
-    """Put what an async stream gives into a file; one that breaks off is found when that is read."""
-    size = 0
-    pieces = _pieces(stream, service.chunk_size)
-    while size <= service.max_file_size:
-        piece = (await asyncio.gather(anext(pieces, b""), return_exceptions=True))[0]
-        if isinstance(piece, asyncio.CancelledError):
-            raise piece
-        if not isinstance(piece, bytes | bytearray | memoryview):
-            request.source = _Broken(held, piece, request.name)
-            break
-        if not piece:
-            break
-        size += len(piece)
-        held.write(piece)
-    held.seek(0)
-
-
-async def _pieces(stream: Any, size: int) -> AsyncIterator[Any]:
-    if hasattr(stream, "read"):
-        while piece := await stream.read(size):
-            yield piece
-    else:
-        async for piece in stream:
-            if len(piece):
-                yield piece
-
-
-class _Broken:
-    """A stream that broke off: what came of it, and then why."""
-
-    def __init__(self, held: IO[bytes], why: object, name: str) -> None:
-        self._held, self._why, self._name = held, why, name
-
-    def read(self, size: int = -1) -> bytes:
-        found = self._held.read(size)
-        if found:
-            return found
-        words = f"{type(self._why).__name__}: {self._why}" if isinstance(self._why, Exception) else "it gave no bytes"
-        raise IngestionException(f"{self._name} broke off: {words}.", cure="Send it again.", resource=self._name) from (
-            self._why if isinstance(self._why, Exception) else None
-        )
-
-
-def _is_async(stream: Any) -> bool:
-    return inspect.iscoroutinefunction(getattr(stream, "read", None)) or hasattr(stream, "__aiter__")
-
-
 def _request_of(given: Any, asked: Asked) -> Request:
     """What one of a batch asks for."""
     if isinstance(given, Mapping):
@@ -372,20 +344,38 @@ def _request_of(given: Any, asked: Asked) -> Request:
         (path, blueprint, *more), said = given, {}
         config = more[0] if more else None
     else:
-        path = blueprint = config = None
-        said = {}
-    if not isinstance(path, (str, Path)) or not isinstance(blueprint, (str, Blueprint)):
-        raise OptionError(
-            f"{given!r} is nothing to prepare.", cure="Write (file_path, blueprint_name), or a mapping of both."
-        )
+        cure = "Write (file_path, blueprint_name), or a mapping of both."
+        raise OptionError(f"A {type(given).__name__} is nothing to prepare.", cure=cure)
     merged: Any = {**asked, **said}
-    return Request(path, str(path), blueprint, config, merged)
+    return _of_file(path, blueprint, config, merged)
+
+
+def _of_file(path: Any, blueprint: Any, config: Any, asked: Asked) -> Request:
+    if not isinstance(path, str | os.PathLike):
+        raise OptionError(f"A {type(path).__name__} is no path.", cure="Of a stream, call process_stream().")
+    return Request(path, os.fspath(path), blueprint, config, asked)
+
+
+def _of_stream(stream: Any, name: Any, blueprint: Any, config: Any, asked: Asked, length: int | None) -> Request:
+    if isinstance(stream, str | bytes | os.PathLike):
+        raise OptionError(f"A {type(stream).__name__} is no stream.", cure="Of a path, call process_file().")
+    return Request(stream, name, blueprint, config, asked, length)
+
+
+def _list_of(file_configs: Any) -> list[Any]:
+    if isinstance(file_configs, str | bytes | Mapping) or not isinstance(file_configs, Iterable):
+        raise OptionError(
+            f"A {type(file_configs).__name__} is no list of files.", cure="Write [(file_path, blueprint_name), ...]."
+        )
+    return list(file_configs)
 
 
 def _refused(given: Any, error: Exception | None) -> PipelineState:
-    """The state of what could not begin."""
-    words = [str(each) for each in given[:2]] if isinstance(given, (tuple, list)) else [str(given)]
-    state = PipelineState(words[0] if words else "", words[1] if len(words) > 1 else "")
+    """The state of what could not begin, which is on no record."""
+    said = [given.get("file_path"), given.get("blueprint_name")] if isinstance(given, Mapping) else given
+    words = [redact(str(each)) for each in said[:2]] if isinstance(said, (tuple, list)) else []
+    source, blueprint = [*words, "", ""][:2]
+    state = PipelineState(source, blueprint)
     state.status = PipelineStatus.FAILED
     state.errors.append(f"{type(error).__name__}: {error}")
     return state

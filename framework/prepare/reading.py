@@ -29,6 +29,7 @@ SAMPLE = 1 << 18  # bytes
 MOST_SAMPLED = 1 << 22  # bytes, where the first record is longer than a sample
 ENCODED = 1 << 20  # bytes
 SURE = 0.6
+DECODE = "Pass the encoding= that it is in."
 MEND = "Mend the line, or pass on_bad_rows='quarantine' to put such rows aside."
 
 T = TypeVar("T")
@@ -186,7 +187,7 @@ class Reading:
         asked = self.asked
         evidence = Evidence(
             dialect.names,
-            [row for row in dialect.rows if not any(map(self._odd, row))],
+            [row for row in dialect.rows if not self._odd(row)],
             delimiter=dialect.delimiter,
             decimal=asked.decimal,
             date_format=asked.date_format,
@@ -213,9 +214,10 @@ class Reading:
         write_tables(into, arrow_of(schema), self._looked_at(pieces, nulls), schema)
         return None, schema, nulls, spelling.decimal, told
 
-    def _odd(self, cell: str) -> bool:
-        """Whether its row may be one that is put aside."""
-        return len(cell) > self.asked.max_field or "\0" in cell or "\ufffd" in cell
+    def _odd(self, row: list[str]) -> bool:
+        """Whether that may be one that is put aside, and says nothing of the others."""
+        text, most = "".join(row), self.asked.max_field
+        return "\0" in text or "\ufffd" in text or (len(text) > most and max(map(len, row)) > most)
 
     def _parsed(self, dialect: Dialect, spelling: Spelling, *, whole: bool) -> tuple[FrameSchema, Any, Any]:
         """The schema, and the table or its pieces."""
@@ -317,12 +319,13 @@ class Reading:
         if isinstance(error, _TooLong):
             return self._first_bad(dialect, None) or IngestionException(f"{self.name} has a field that is too long.")
         line, message = error.line, error.message
+        cure = error.cure or (DECODE if isinstance(error.__cause__, UnicodeError) else MEND)
         if line is None:
-            return IngestionException(message, cure=error.cure or MEND, resource=self.name)
+            return IngestionException(message, cure=cure, resource=self.name)
         if dialect is not None:
             there = self._in_file(line if dialect.header else line - 1, dialect)  # a header was put before the rows
             message, line = re.sub(rf"\bline {line}\b", f"line {there}", message), there
-        told = IngestionException(message, cure=error.cure or MEND, line=line, resource=self.name)
+        told = IngestionException(message, cure=cure, line=line, resource=self.name)
         return self._first_bad(dialect, line) or told
 
     def _first_bad(self, dialect: Dialect | None, before: int | None) -> IngestionException | None:

@@ -29,6 +29,7 @@ from framework.prepare.rows import (
     same_family,
     taken,
     whole_rows,
+    zones,
 )
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Applied:
     unseen : dict
         {column: {text: count}} of texts that were not there when the recipe was learnt.
     notes : list of str
-        What the blueprint did to the rows.
+        Time zones that columns came in, and what the blueprint did to the rows.
     """
 
     frame: pd.DataFrame
@@ -160,6 +161,7 @@ class Recipe:
         when = self._moment(as_of)
         table, refused = admitted(taken(frame, inputs, check=check), self.blueprint, when, self._needed(inputs))
         table, notes = rows_of(table, self.blueprint, when)
+        notes = [*zones(frame, inputs), *notes]
         if self.config["missing_value_strategy"] == "drop":
             table, dropped = whole_rows(table, self.fields("number", "text", "flag"))
             refused += dropped

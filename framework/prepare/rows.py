@@ -14,7 +14,7 @@ from framework.errors import BaseFrameworkException, CompatibilityException, Par
 from framework.prepare import imputing
 from framework.prepare.blueprint import Blueprint
 from framework.prepare.checks import YEARS, blanks
-from framework.prepare.columns import OF_KIND, Table, family, missing, plain, typed
+from framework.prepare.columns import OF_KIND, Table, Texts, family, missing, plain, typed, zone_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,6 +84,15 @@ def taken(frame: pd.DataFrame, inputs: Iterable[Input], *, check: Callable[[], N
         check()
         columns[each.name] = typed(frame[each.name], each.kind)
     return Table(frame.index, columns)
+
+
+def zones(frame: pd.DataFrame, inputs: Iterable[Input]) -> list[str]:
+    """In words, the columns of times that came in a zone of their own."""
+    return [
+        f"{each.name} came in the time zone {zone}: its days are those of UTC"
+        for each in inputs
+        if (zone := zone_of(frame[each.name])) not in (None, "UTC")
+    ]
 
 
 def same_family(each: Input, column: pd.Series) -> None:
@@ -162,7 +171,9 @@ def seen(blueprint: Blueprint, table: Table, target: str | None) -> pd.DataFrame
 
 def own(table: Table, names: list[str]) -> pd.DataFrame:
     """A frame for the blueprint's own functions: what they write into it is written nowhere else."""
-    return table.frame(names).copy()
+    columns = {name: table.columns[name] for name in names}
+    made = {name: each.objects() if isinstance(each, Texts) else each.copy() for name, each in columns.items()}
+    return pd.DataFrame(made, index=table.index, copy=False)  # a copy of the frame would put its columns together
 
 
 def asked(blueprint: Blueprint, what: str, call: Callable[[], T]) -> T:

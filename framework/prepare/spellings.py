@@ -311,6 +311,7 @@ class Evidence:
                 notes.append(f"The dates of {each.name!r} were read as {days.formats[0]}.")
             if each.kind == "text" and marks.marked:
                 notes.append(
-                    f"{each.name!r} holds numbers with marks between thousands, or needless zeros: it is text."
+                    f"{each.name!r} holds numbers with marks between thousands, needless zeros or too many digits: "
+                    "it is text."
                 )
         return notes

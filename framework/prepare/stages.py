@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from framework import registry
 from framework.errors import OptionError, UnknownNameError
@@ -36,6 +36,13 @@ def _known(name: str) -> str:
     return name
 
 
+def _said(thresholds: Any) -> Any:
+    """Those that are said: None is as usual."""
+    if not isinstance(thresholds, dict):
+        return thresholds
+    return {name: value for name, value in thresholds.items() if value is not None}
+
+
 def _measured(thresholds: dict[str, float]) -> dict[str, float]:
     from framework.prepare.validation_config import THRESHOLDS
 
@@ -54,7 +61,7 @@ def _timely(as_of: Any) -> Any:
 
 
 BlueprintName = Annotated[str, AfterValidator(_known)]  # looked for without importing any
-Thresholds = Annotated[dict[str, float], AfterValidator(_measured)]
+Thresholds = Annotated[dict[str, float], BeforeValidator(_said), AfterValidator(_measured)]
 Moment = Annotated[str | date | datetime | None, AfterValidator(_timely)]
 
 
@@ -132,6 +139,37 @@ def frame_of_fields(
     found = fields_of(columns, blueprint, mapping)
     frame, after = read_frame(path), names_after(columns, found)
     return frame[list(after)].rename(columns=after), [*found.warnings, *displaced(columns, found)]
+
+
+def readable(frame: pd.DataFrame, blueprint: Blueprint, names: Iterable[str]) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The frame with its fields readable: what is not of a field's type is missing, and how many that were, by field.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Its columns have the names of the blueprint's fields.
+    names : iterable of str
+        Fields that hold such values.
+    """
+    import pandas as pd
+
+    from framework.prepare.checks import check_column
+    from framework.prepare.columns import OF_KIND, typed
+
+    made, cleared = frame.copy(deep=False), {}
+    for name in names:
+        field = blueprint.field(name)
+        kind = "number" if OF_KIND[field.kind] == "number" else field.kind
+        odd = check_column(frame[name], replace(field, kind=kind), column=name, rules=False).broken.get("type")
+        if odd is None or not odd.any():
+            continue
+        cells = frame[name].astype(object).mask(odd)
+        if OF_KIND[kind] in ("number", "datetime"):
+            made[name] = pd.Series(typed(cells, kind), index=frame.index)
+        else:
+            made[name] = cells
+        cleared[name] = int(odd.sum())
+    return made, cleared
 
 
 # --------------------------------------------------------------------------- what is written down

@@ -206,6 +206,8 @@ def _block(stream: Any, chunk: int, name: str) -> bytes:
     """The next bytes of a stream; none only at its end."""
     try:
         block = stream.read(chunk)
+    except IngestionException:
+        raise
     except ValueError as error:  # it was closed
         raise IngestionException(
             f"{name} cannot be read: {error}.", cure="Pass it while it is open.", resource=name

@@ -273,14 +273,18 @@ class _Work:
                     identifier=name in self.blueprint.identifier,
                     typed=name in needed,
                 )
-                for name, column in self.columns.items()
+                for name, column in self._objects_first()
             }
-            for name, task in tasks.items():
+            for name in self.columns:
                 check()
-                self.judged[name] = task.result()
+                self.judged[name] = tasks[name].result()
                 yield from self.judged[name].issues
         finally:
             pool.shutdown(cancel_futures=True)
+
+    def _objects_first(self) -> list[tuple[str, str]]:
+        """Fields and columns; those of objects, at which one thread looks at a time, with others beside them."""
+        return sorted(self.columns.items(), key=lambda pair: self.frame[pair[1]].dtype != object)
 
     def _of_keys(self) -> Iterator[Issue]:
         keys = [self.judged[name] for name in self.blueprint.identifier if name in self.judged]

@@ -45,7 +45,10 @@ class BasePlugin:
         self.logger = logger or logging.getLogger(f"millpond.step.{type(self).__name__}")
 
     def run(self, data_hub: Hub) -> Any:
-        """Do the work: `data_hub.get(name)`, `data_hub.register(name, data)`."""
+        """Do the work: `data_hub.get(name)`, `data_hub.register(name, data)`.
+
+        What it returns is not looked at, unless that is a `Made`: by that it says which of its outputs it leaves out.
+        """
 
 
 class InitialDataReader(BasePlugin):
@@ -148,8 +151,8 @@ class _Call:
         wiring = self.wiring
         config = {**self._params(), "inputs": list(wiring.inputs), "outputs": list(wiring.outputs)}
         services: dict[str, Any] = {"config": config, "logger": wiring.context.logger}
-        self.kind(**{name: services[name] for name in self.given}).run(wiring.context.data_hub)
-        return Made()
+        made = self.kind(**{name: services[name] for name in self.given}).run(wiring.context.data_hub)
+        return made if isinstance(made, Made) else Made()
 
     def _params(self) -> dict[str, Any]:
         """What it is set to: as its model reads it, with what nothing says, where it has one."""

@@ -21,7 +21,7 @@ class Preparing(Scripts):
     def prepare(
         self,
         path: str | os.PathLike[str],
-        blueprint: str,
+        blueprint: str | None = None,
         preprocessing: Mapping[str, Any] | None = None,
         *,
         config: PipelineConfig | None = None,
@@ -33,8 +33,8 @@ class Preparing(Scripts):
 
         Parameters
         ----------
-        blueprint : str
-            Empty where a recipe says it.
+        blueprint : str, optional
+            Where a recipe is given, that recipe's.
         max_size : int, optional
             Bytes; 100 MiB unless given.
         on_stage : callable, optional

@@ -81,14 +81,24 @@ def rows(frame: pd.DataFrame, as_of: pd.Timestamp) -> tuple[pd.DataFrame, list[s
     sorted_days = days.iloc[order]
     repeated = sorted_days.duplicated(keep=False).to_numpy()
     made = frame.iloc[order].assign(date=sorted_days)
+    notes = _cut_short(days, as_of)
     if not repeated.any():
-        return made.reset_index(drop=True), []
+        return made.reset_index(drop=True), notes
     several = made[repeated]
     numbers = [name for name in several.columns if name != "date"]
     summed = several.groupby("date", sort=True)[numbers].agg(lambda values: total(values.to_numpy("float64")))
     whole = pd.concat([made[~repeated], summed.reset_index()]).sort_values("date", kind="stable")
     note = f"{len(several)} rows of {len(summed)} dates were summed: one row a date, {len(whole)} of {len(frame)}"
-    return whole.reset_index(drop=True), [note]
+    return whole.reset_index(drop=True), [note, *notes]
+
+
+def _cut_short(days: pd.Series, as_of: pd.Timestamp) -> list[str]:
+    """In words, that the last day may lack what came after `as_of`, where that is in the midst of it."""
+    begins = as_of.normalize()
+    ends = (as_of.floor("s") - begins).total_seconds() >= 86_399
+    if as_of == begins or ends or not (days == begins).any():
+        return []
+    return [f"{begins.date()} is summed up to {as_of.time()}, which is as_of: it may not be the whole day"]
 
 
 def learn(frame: pd.DataFrame, as_of: pd.Timestamp) -> Learnt:

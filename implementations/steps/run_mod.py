@@ -19,6 +19,7 @@ from framework.mods.mod import Mod
 from framework.mods.run import ModRun
 from framework.steps.base_plugin import BasePlugin
 from framework.steps.context import Hub
+from framework.steps.step import Made
 
 PROVIDES = {
     "kind": "plugin",
@@ -57,13 +58,14 @@ class RunMod(BasePlugin):
     """A mod as a step: `config: {mod: NAME, parameter: value}`.
 
     The data of its `inputs` are what the mod reads: artifacts first, then files, each in the order of its parameters.
-    The names of its `outputs` are given to what it makes, in the order of its METADATA.
+    The names of its `outputs` are given to what it makes, in the order of its METADATA. What that calls `optional` may
+    be left out; any other of its outputs that is not made is a warning.
     """
 
     Params = Chosen
 
-    def run(self, data_hub: Hub) -> None:
-        """Run the mod on files that are gone afterwards."""
+    def run(self, data_hub: Hub) -> Made:
+        """Run the mod on files that are gone afterwards; which of its outputs it left out, as it may."""
         root = Path(getattr(data_hub, "case_path", Path.cwd()))
         mod = Mods(NOWHERE).load(self.config["mod"])
         values = {name: value for name, value in self.config.items() if name not in WIRED}
@@ -74,9 +76,13 @@ class RunMod(BasePlugin):
             for warning in made.warnings:
                 self.logger.warning("%s: %s", mod.name, warning)
             artifacts = made.told.artifacts if made.told is not None else {}
+            left_out: dict[str, None] = {}
             for name, key in self._made(mod):
                 if key in artifacts:
                     data_hub.register(name, _loaded(run.at(artifacts[key])))
+                elif key in mod.metadata.artifacts.optional:
+                    left_out[name] = None
+            return Made(left_out)
 
     def _read(self, mod: Mod, data_hub: Hub, folder: Path) -> dict[str, str]:
         """The data of its inputs as files, by the parameters that take them."""
@@ -87,7 +93,10 @@ class RunMod(BasePlugin):
                 cure=f"It takes {', '.join(free) or 'none'}.",
                 resource=mod.name,
             )
-        return {param: str(_kept(data_hub.get(name), folder, name)) for param, name in zip(free, names, strict=False)}
+        read = folder / "read"
+        return {
+            param: str(_kept(data_hub.get(name), read / param, name)) for param, name in zip(free, names, strict=False)
+        }
 
     def _made(self, mod: Mod) -> Iterator[tuple[str, str]]:
         names, made = list(self.config["outputs"]), mod.metadata.artifacts.makes
@@ -106,13 +115,13 @@ def _reads(mod: Mod) -> list[str]:
 
 
 def _kept(data: Any, folder: Path, name: str) -> Path:
-    """Data as a file that a mod reads: a frame as Parquet, bytes and texts as they are, what is plain as JSON."""
+    """Data as a file in a folder of its own: a frame as Parquet, bytes and texts as they are, what is plain as JSON."""
     from framework.lazy import pd
     from framework.mods.artifacts import write_frame
 
     if isinstance(data, Path):
         return data
-    path = folder / "read" / name.replace("/", "_")
+    path = folder / name.replace("/", "_")
     if isinstance(data, pd.DataFrame):
         path = path.with_name(f"{path.name}.parquet")
         write_frame(path, data)

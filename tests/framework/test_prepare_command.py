@@ -13,13 +13,18 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pandas as pd
 import pytest
 
 from framework import DataFactory, as_settings
+from framework.prepare import SchemaRegistry
+from framework.prepare.configuration import Asked
+from framework.prepare.preprocessing_config import CHOICES
+from framework.prepare.validation_config import ValidationConfig
 from framework.testing import assert_same
 from framework.workspace import Workspace
 
@@ -153,7 +158,7 @@ def test_a_terminal_shows_each_stage(shell: Shell) -> None:
     assert running.wait() == 0
     words = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
     for place, stage in enumerate([*STAGES, "store"], start=1):
-        assert re.search(rf"{place}/7\s+{stage}\s.*success", words), stage
+        assert re.search(rf"{place}/7\s+{stage}\s[^\r\n]*success", words), stage
     assert "100.00 of 100" in words
 
 
@@ -224,13 +229,11 @@ def test_broken_rows_are_refused_or_put_aside(shell: Shell) -> None:
 
 WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "for nothing": ((), "customer_churn | price_optimization | revenue_projection"),
-    "no such blueprint": (("-b", "customer_chrun"), "Did you mean 'customer_churn'"),
     "too large": ((*CHURN, "--max-size", "1kB"), "1,000 are the most"),
     "no size": ((*CHURN, "--max-size", "much"), "'much' is no size"),
     "no threshold": ((*CHURN, "--threshold", "complete=0.9"), "completeness"),
     "no number": ((*CHURN, "--threshold", "score=good"), "no number"),
     "no pair": ((*CHURN, "--map", "customer_id"), "NAME=VALUE"),
-    "no such choice": ((*CHURN, "--scale", "maxmin"), "robust, standard, minmax, none"),
     "no store": ((*CHURN, "--out", "train"), "store:name"),
 }
 
@@ -268,3 +271,22 @@ def test_ctrl_c_ends_with_50_and_is_on_record(shell: Shell) -> None:
     assert running.wait() == 50
     assert shell.found.ran("last")[0].state == "CANCELLED"
     assert not (shell.folder / "data" / "t.parquet").exists()
+
+
+# --------------------------------------------------------------------------- as it is written down
+
+
+def test_the_reference_names_all_that_can_be_said(shell: Shell) -> None:
+    """Each option of the command and of a call, each setting with its choices, each field and feature."""
+    page = (ROOT / "docs" / "reference" / "prepare.md").read_text(encoding="utf-8")
+    told = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", page, flags=re.MULTILINE | re.DOTALL))
+    words = {word for each in told for word in re.findall(r"[\w-]+", each)}
+    options = set(re.findall(r"--[a-z][a-z-]+", shell("--help").stdout)) - {"--verbose", "--quiet", "--help"}
+    choices = {choice for each in CHOICES.values() for choice in each}
+    plans = [SchemaRegistry().blueprint(name) for name in SchemaRegistry().list_schemas()]
+    made = {each.name for plan in plans for each in (*plan.fields, *plan.features)}
+    settings = {each.name for each in fields(ValidationConfig)}
+    for known in (options, get_type_hints(Asked), CHOICES, choices, made, settings):
+        assert set(known) <= words, set(known) - words
+    for feature in (each for plan in plans for each in plan.features):
+        assert f"| `{feature.name}` | {feature.formula} |" in page, feature.name

@@ -90,6 +90,7 @@ def test_a_name_that_no_file_can_have_is_a_typed_error() -> None:
         {"date_format": "%Q"},
         {"date_format": "%d/%m/%Y%"},
         {"date_format": "%d/%d/%Y"},
+        {"date_format": "mixed"},
         {"date_format": {"name": "%Q"}},
         {"date_format": {"name": 5}},
         {"date_format": {5: "%Y"}},
@@ -207,6 +208,13 @@ def test_a_quote_that_is_never_closed_is_told_in_time() -> None:
     frame, result = read(b'a,b\n1,"' + b"x,y\n" * 200_000, delimiter=",", header=True, on_bad_rows="quarantine")
     assert len(frame) == 199_999
     assert [line for line, _ in result.refused] == [2]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+def test_a_quote_that_is_open_through_as_much_as_may_be_is_told_in_time() -> None:
+    """In a time that grows with the file, not its square."""
+    assert refusal(b'a,b\n1,"' + (b"x" * 97 + b",y\n") * 900_000, delimiter=",", header=True).line == 2
 
 
 def test_a_long_cell_with_line_ends_does_not_end_the_sample() -> None:

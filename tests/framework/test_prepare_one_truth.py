@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -15,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework.errors import ProcessingException
-from framework.prepare.blueprint import Blueprint, Feature, Field
+from framework.prepare.blueprint import Blueprint, Feature, Field, Rule
 from framework.prepare.checks import check_column
 from framework.prepare.columns import missing, plain, typed
 from framework.prepare.ingestion import DataIngestionService
@@ -186,3 +187,19 @@ def test_a_cell_of_white_space_does_not_make_another_type_of_a_column() -> None:
     for first, second in ((numbers, spaced), (spaced, numbers)):
         _, _, recipe, _ = DataPreprocessingService().fit(first, VISITS, as_of="2024-06-30")
         assert len(recipe.transform(second)) == 40
+
+
+@pytest.mark.parametrize("odd", [[1], {}, 7, 2.5, True, b"x", date(2024, 5, 5)], ids=str)
+def test_a_rule_sees_texts_whatever_a_cell_holds(odd: Any) -> None:
+    """A cell of another type among texts ends no validation: it is as it would be written, or missing."""
+    plans: list[Any] = []
+
+    def known(frame: pd.DataFrame) -> pd.Series:
+        plans.extend(frame["plan"].dropna())
+        return frame["plan"].isin({"free", "paid"})
+
+    frame = visits()
+    frame["plan"] = pd.Series(["free", odd, *["paid"] * 38], dtype=object)
+    result = DataValidationService().validate(frame, replace(VISITS, rules=(Rule("known", ("plan",), known, "low"),)))
+    assert all(isinstance(plan, str) for plan in plans)
+    assert result.passed

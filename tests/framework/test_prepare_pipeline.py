@@ -26,9 +26,8 @@ from framework.errors import (
     DataQualityError,
     IngestionException,
     OptionError,
-    ParameterError,
     ProcessingException,
-    UnknownNameError,
+    StorageError,
 )
 from framework.prepare import (
     Blueprint,
@@ -152,12 +151,7 @@ BAD = {
     "other columns": ("b.csv", "a,b\n1,2\n", {}, CompatibilityException, 20),
     "repeated": ("b.csv", customers(9) + customers(1).split("\n")[1] + "\n", {}, DataQualityError, 20),
     "only a header": ("b.csv", customers(0), {}, BaseFrameworkException, 20),
-    "no such option": ("b.csv", customers(9), {"preprocessing_config": {"scaling": "minmax"}}, ParameterError, 20),
-    "no such choice": (
-        "b.csv", customers(9), {"preprocessing_config": {"scaling_method": "robust|standard"}}, ParameterError, 20
-    ),
     "before all": ("b.csv", customers(9), {"as_of": "2001-01-01"}, ProcessingException, 30),
-    "no such store": ("b.csv", customers(9), {"out": "nix:x"}, UnknownNameError, 20),
 }  # fmt: skip
 
 
@@ -178,21 +172,65 @@ def test_what_is_refused_is_typed_and_has_its_state(place: Path, what: str) -> N
     assert row.reason
 
 
+WRONG: list[dict[str, Any]] = [
+    {"as_off": "2026-01-01"}, {"out": "train"}, {"out": "nix:train"}, {"out": 5}, {"out": "parquet:../x"},
+    {"out": "postgresql://a:hunter2@db/x"}, {"dataset": "../x"}, {"dataset": 5}, {"keep_dates": "no"},
+    {"allow_shrink": "no"}, {"report": 0}, {"mapping": "abc"}, {"mapping": {"total_value": 5}}, {"target": ""},
+    {"target": ["a"]}, {"recipe": ""}, {"recipe": 5}, {"recipe": "nix.json"}, {"as_of": "some day"},
+    {"preprocessing_config": 5}, {"preprocessing_config": {"scaling": "minmax"}},
+    {"preprocessing_config": {"scaling_method": "robust|standard"}}, {"blueprint_name": "customer_chrun"},
+    {"blueprint_name": ""}, {"blueprint_name": 5},
+]  # fmt: skip
+
+
 def test_what_cannot_be_meant_is_refused_before_anything_runs(place: Path) -> None:
     """Options and names that there are not; nothing is on record."""
-    for asked in ({"as_off": "2026-01-01"}, {"out": "train"}, {"dataset": "../x"}):
-        with pytest.raises(OptionError):
-            pipeline(place).process_file_sync(place / "customers.csv", "customer_churn", **asked)
+    for asked in WRONG:
+        with pytest.raises(BaseFrameworkException) as caught:
+            pipeline(place).process_file_sync(place / "customers.csv", **{"blueprint_name": "customer_churn", **asked})
+        assert caught.value.exit_code == 20, asked
     for config in (
         {"preprocessing_config": {"scaling": "robust"}},
         {"preprocessing_config": {"missing_value_strategy": "auto|drop|mean|median|mode"}},
         {"validation_config": {"schema": True}},
         {"quality_thresholds": {"completeness": 2}},
+        {"quality_thresholds": {1: 2}},
+        {"quality_thresholds": {"given": 2}},
+        {"quality_thresholds": 5},
     ):
         with pytest.raises(BaseFrameworkException) as caught:
             PipelineConfig(**config)
         assert caught.value.exit_code == 20
+    for source in (io.BytesIO(b""), 5, None):
+        with pytest.raises(OptionError):
+            pipeline(place).process_file_sync(source, "customer_churn")  # type: ignore[arg-type]
+    for source, name in (("customers.csv", "c.csv"), (b"a", "c.csv"), (io.BytesIO(b"a"), None)):
+        with pytest.raises(OptionError):
+            asyncio.run(pipeline(place).process_stream(source, name, "customer_churn"))  # type: ignore[arg-type]
+    with pytest.raises(OptionError):
+        DataPipeline(ingestion=5)  # type: ignore[arg-type]
     assert Workspace(place).runs() == []
+    assert not (place / "prepared").exists()
+
+
+def test_a_recipe_says_itself_how(place: Path) -> None:
+    """What it would not heed is refused, not ignored."""
+    file = place / "customers.csv"
+    _, state = pipeline(place).process_file_sync(file, "customer_churn")
+    recipe = state.files["recipe"]
+    for asked in (
+        {"target": "total_value"},
+        {"keep_dates": True},
+        {"preprocessing_config": {"scaling_method": "none"}},
+    ):
+        with pytest.raises(OptionError, match="recipe"):
+            pipeline(place).process_file_sync(file, recipe=recipe, **asked)
+    (place / "cut.json").write_bytes(Path(recipe).read_bytes()[:100])
+    (place / "late.csv").write_text(customers().replace("2026-", "2027-"))
+    with pytest.raises(OptionError, match="not JSON"):
+        pipeline(place).process_file_sync(file, recipe=place / "cut.json")
+    with pytest.raises(ProcessingException, match=r"No row is left.*after as_of.*as_of="):
+        pipeline(place).process_file_sync(place / "late.csv", recipe=recipe)
 
 
 def test_a_call_is_merged_over_the_configuration_key_by_key(place: Path) -> None:
@@ -242,15 +280,91 @@ def test_rows_put_aside_lie_beside_the_recipe(place: Path) -> None:
     assert Path(state.files["rejected"]).parent == Path(state.files["recipe"]).parent
 
 
-def test_old_preparations_are_forgotten_but_the_newest(place: Path) -> None:
-    """By the setting, and only of the dataset that was prepared."""
-    folders = [place / "prepared" / name / "old" for name in ("customers", "others")]
-    for folder in folders:
-        folder.mkdir(parents=True)
-        os.utime(folder, (1e9, 1e9))
+def test_what_was_not_used_for_long_is_forgotten_and_nothing_else(place: Path) -> None:
+    """By the setting: not a recipe that is in use, not what others put there, not behind a link."""
     _, state = pipeline(place).process_file_sync(place / "customers.csv", "customer_churn")
-    assert [folder.exists() for folder in folders] == [False, True]
-    assert Path(state.files["recipe"]).exists()
+    mine = Path(state.files["recipe"]).parent
+    elsewhere = place / "elsewhere"
+    others = [mine.parent / "notes", mine.parent / "mixed_12345678", elsewhere / "old_12345678"]
+    old = [place / "prepared" / "upload1" / "upload1_12345678", mine.parent / "customers_87654321"]
+    for folder in (*others, *old):
+        folder.mkdir(parents=True)
+        (folder / "recipe.json").touch()
+    (others[1] / "mine.txt").touch()
+    (place / "prepared" / "linked").symlink_to(elsewhere)
+    for path in sorted(place.rglob("*"), reverse=True):
+        os.utime(path, (1e9, 1e9), follow_symlinks=False)
+    data, _ = pipeline(place).process_file_sync(place / "customers.csv", recipe=mine)
+    assert len(data) == 40
+    assert mine.exists()
+    assert all(folder.exists() for folder in others)
+    assert not any(folder.exists() for folder in old)
+    assert not old[0].parent.exists()
+
+
+def test_names_that_are_alike_or_long_never_share_a_folder(place: Path) -> None:
+    """Nor does a file's name break the ledger."""
+    content = customers(5).encode()
+    names = ["a b.csv", "a*b.csv", "a?b.csv", "\U00020000" * 80 + ".csv", "字" * 83 + ".csv", "-rf", "..", "x\ny.csv"]
+    made = pipeline(place)
+    folders = {
+        Path(
+            made.process_stream_sync(io.BytesIO(content), name, "customer_churn", report=False)[1].files["card"]
+        ).parent
+        for name in names
+    }
+    assert len({folder.parent for folder in folders}) == len(names)
+    assert {row.state for row in Workspace(place).runs()} == {"COMPLETED"}
+    with pytest.raises(OptionError, match="address"):
+        made.process_stream_sync(io.BytesIO(content), "postgresql://bob:hunter2@db/x", "customer_churn")
+    kept = b"".join(path.read_bytes() for path in place.rglob("*") if path.is_file())
+    assert b"hunter2" not in kept
+
+
+def test_what_was_left_out_and_what_lacks_is_told(place: Path) -> None:
+    """Rows after as_of, and the features that an optional column would have made."""
+    text = "\n".join(line.rpartition(",")[0] for line in customers().splitlines()) + "\n"
+    (place / "less.csv").write_text(text)
+    _, state = pipeline(place).process_file_sync(
+        place / "less.csv", "customer_churn", as_of="2026-05-31", out="parquet:t"
+    )
+    words = "\n".join(state.warnings)
+    assert "left out: last_activity_date is after as_of" in words
+    assert "'plan_type' is not there: no plan_value_score" in words
+    saved = DataFactory(as_settings(workspace=place)).create_store("parquet").get_data("t")
+    assert list(saved.index) == list(range(len(saved)))
+
+
+@pytest.mark.parametrize("what", ["a file is where the folder goes", "the report's place is taken"])
+def test_a_place_that_cannot_be_written_is_a_typed_error_or_a_warning(place: Path, what: str) -> None:
+    """The state and the record say FAILED, with the reason; a report that cannot be kept fails nothing."""
+    made = pipeline(place)
+    if what == "a file is where the folder goes":
+        (place / "prepared").write_text("mine")
+        with pytest.raises(StorageError) as caught:
+            made.process_file_sync(place / "customers.csv", "customer_churn")
+        assert caught.value.state.status == "FAILED"
+        assert caught.value.state.ended_at is not None
+        assert only_run(place)[0].state == "FAILED"
+        return
+
+    def look(state: Any, stage: str) -> None:
+        if stage == "quality":
+            (place / "prepared" / "customers" / state.id / "report.html").mkdir(parents=True)
+
+    _, state = pipeline(place, on_stage=look).process_file_sync(place / "customers.csv", "customer_churn")
+    assert state.status == "COMPLETED"
+    assert any("no report" in warning for warning in state.warnings)
+
+
+def test_who_is_told_of_stages_stops_no_work(place: Path) -> None:
+    """A listener that fails is a warning in the log."""
+
+    def look(state: Any, stage: str) -> None:
+        raise RuntimeError("the websocket is closed")
+
+    _, state = pipeline(place, on_stage=look).process_file_sync(place / "customers.csv", "customer_churn")
+    assert state.status == "COMPLETED"
 
 
 def test_no_value_of_a_row_is_in_the_ledger(place: Path) -> None:
@@ -337,6 +451,41 @@ async def pieces(content: bytes) -> AsyncIterator[bytes]:
         yield content[start : start + 100]
 
 
+class Odd(Upload):
+    """A reader that once answers something else than bytes."""
+
+    def __init__(self, content: bytes, answer: Any) -> None:
+        super().__init__(content)
+        self.answers = [content[:500], answer, content[500:], b""]
+
+    async def read(self, size: int = -1) -> Any:
+        return self.answers.pop(0)
+
+
+@pytest.mark.parametrize("answer", [None, "", "text", 5])
+def test_an_async_reader_that_answers_no_bytes_is_refused(place: Path, answer: Any) -> None:
+    """It is not taken for its end: the rows after it are not lost in silence."""
+    with pytest.raises(IngestionException, match="broke off"):
+        asyncio.run(pipeline(place).process_stream(Odd(customers().encode(), answer), "u.csv", "customer_churn"))
+    assert only_run(place)[0].state == "FAILED"
+
+
+@pytest.mark.timeout(60)
+def test_a_stream_that_gives_nothing_for_ever_can_be_cancelled(place: Path) -> None:
+    """It holds up nobody else, and is on record as cancelled."""
+
+    async def nothing() -> AsyncIterator[bytes]:
+        while True:
+            yield b""
+
+    async def waits() -> None:
+        await asyncio.wait_for(pipeline(place).process_stream(nothing(), "u.csv", "customer_churn"), 0.5)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(waits())
+    assert only_run(place)[0].state == "CANCELLED"
+
+
 @pytest.mark.parametrize("kind", ["bytes", "upload", "pieces"])
 def test_a_stream_gives_what_its_file_gives(place: Path, kind: str) -> None:
     """A binary file, an upload and an async iterator; with the right length or none."""
@@ -420,6 +569,49 @@ def test_a_batch_that_is_cancelled_records_each_of_its_files(place: Path) -> Non
 
     asyncio.run(cancelled())
     assert {row.state for row in Workspace(place).runs()} == {"CANCELLED"}
+
+
+@pytest.mark.parametrize("delay", [0, 0.001, 0.005, 0.02, 0.05, 0.2])
+def test_a_loop_that_ends_early_leaves_nothing_pending(place: Path, delay: float) -> None:
+    """Whatever the preparation was just at: it is over, and on record as that."""
+
+    async def ends_early() -> None:
+        made = pipeline(place)
+        tasks = [
+            asyncio.create_task(made.process_file(place / "customers.csv", "customer_churn", report=False))
+            for _ in range(4)
+        ]
+        await asyncio.sleep(delay)
+        assert tasks
+
+    asyncio.run(ends_early())
+    assert {row.state for row in Workspace(place).runs()} <= {"CANCELLED", "COMPLETED"}
+
+
+def test_a_closed_pipeline_and_a_batch_that_is_none_are_refused(place: Path) -> None:
+    """Before anything is on record, and with nothing left running."""
+    made = pipeline(place)
+    made.close()
+    with pytest.raises(OptionError, match="closed"):
+        made.process_file_sync(place / "customers.csv", "customer_churn")
+
+    def breaks() -> Any:
+        yield (place / "customers.csv", "customer_churn")
+        raise ValueError("no more")
+
+    for batch, kind in ((breaks(), ValueError), ("customers.csv", OptionError), (5, OptionError), ({}, OptionError)):
+        with pytest.raises(kind):
+            pipeline(place).process_batch_sync(batch)
+    assert Workspace(place).runs() == []
+
+
+def test_a_batch_can_be_prepared_in_a_notebook(place: Path) -> None:
+    """Where a loop runs already."""
+
+    async def cell() -> Any:
+        return pipeline(place).process_batch_sync([(place / "customers.csv", "customer_churn")])
+
+    assert asyncio.run(cell())[0][1].status == "COMPLETED"
 
 
 SLOW = """
@@ -513,3 +705,49 @@ def test_a_mapped_column_takes_the_place_of_one_of_its_name(place: Path) -> None
     )
     assert set(data["total_value"]) == {7.0, 8.0, 9.0}
     assert any("left out" in warning for warning in state.warnings)
+
+
+def test_a_few_cells_that_cannot_be_read_are_missing_and_told(place: Path) -> None:
+    """As many as validity puts up with; a row that needs them is refused, and new rows are treated alike."""
+    text = customers(200).replace("C007,2026-02-17", "C007,soon").replace(",85.0,", ",a lot,")
+    (place / "odd.csv").write_text(text)
+    data, state = pipeline(place).process_file_sync(place / "odd.csv", "customer_churn")
+    assert len(data) == 199
+    assert "C007" not in set(data["customer_id"])
+    assert state.preprocessing.imputed["total_value"] == 1
+    assert {warning.split(":")[0] for warning in state.warnings if "cannot be read" in warning} == {
+        "last_activity_date",
+        "total_value",
+    }
+    again, _ = pipeline(place).process_file_sync(place / "odd.csv", "", recipe=state.files["recipe"])
+    assert_same(data, again)
+    clean, _ = pipeline(place).process_file_sync(place / "customers.csv", "", recipe=state.files["recipe"])
+    assert len(clean) == 40
+    (place / "odd.csv").write_text(customers(200).replace("2026-03", "march"))
+    with pytest.raises(ProcessingException, match="march"):
+        pipeline(place).process_file_sync(place / "odd.csv", "customer_churn")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"identifier": ("idd",)}, "Did you mean 'id'"),
+        ({"time": "day"}, "no field"),
+        ({"features": (Feature("n", ()),)}, "a field and a feature"),
+        ({"features": (Feature("a", ("m",)),)}, "'a' is of 'm'"),
+        ({"fields": (Field("id", "identifier"), Field("id", "number"))}, "twice"),
+        ({"fields": (Field("id", "identifyer"),)}, "identifier"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_blueprint_with_a_slip_is_refused_as_it_is_made(change: dict[str, Any], said: str) -> None:
+    """Before any data is read, with the nearest right name."""
+    plan: dict[str, Any] = {
+        "name": "mine",
+        "description": "",
+        "fields": (Field("id", "identifier"), Field("n", "number")),
+        "features": (),
+        "identifier": ("id",),
+        "make": lambda frame, as_of, learnt: frame,
+    }
+    with pytest.raises(OptionError, match=said):
+        Blueprint(**{**plan, **change})

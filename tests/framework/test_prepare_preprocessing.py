@@ -519,9 +519,10 @@ def test_times_of_a_zone_are_those_of_utc(zone: str, warned: bool) -> None:
     """As a file with 2026-01-01T00:00:00Z gives them; of another zone it is said that days are those of UTC."""
     frame = orders()
     zoned = frame.assign(since=frame["since"].dt.tz_localize("UTC").dt.tz_convert(zone))
-    prepared, _, _, result = fit(zoned)
+    prepared, _, recipe, result = fit(zoned)
     pd.testing.assert_frame_equal(prepared, fit(frame)[0])
-    assert any("its days are those of UTC" in each for each in result.warnings) == warned
+    told = f"since came in the time zone {zone}: its days are those of UTC"
+    assert (told in result.warnings) == (told in recipe.apply(zoned).notes) == warned
 
 
 @pytest.mark.parametrize(

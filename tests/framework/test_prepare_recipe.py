@@ -272,6 +272,6 @@ def test_a_recipe_finds_its_blueprint_by_name_or_is_given_it() -> None:
     pd.testing.assert_frame_equal(again.transform(pd.DataFrame({"id": [1, 2]})), made)
     with pytest.raises(FormatError, match="of the blueprint 'customer_churn', not of 'own'"):
         Recipe.loads(learnt()[0].dumps(), blueprint=own)
+    gone = {"features": ["gone"], "formulas": {"gone": ""}}
     with pytest.raises(FormatError, match="no longer makes gone"):
-        gone = {"features": ["gone"], "formulas": {"gone": ""}}
         Recipe.loads(json.dumps({**recipe.as_dict(), **gone}), blueprint=own)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from framework.errors import OptionError, UnknownNameError
@@ -55,6 +55,7 @@ ROWS = st.tuples(
 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(ROWS, min_size=1, max_size=5))
+@example([(" ", 1.0, "red")])
 def test_a_schema_refuses_what_the_service_has_an_issue_with(rows: list[Any]) -> None:
     """With thresholds at their strictest, and gaps where they may be: the two never disagree."""
     frame = pd.DataFrame(rows, columns=["sku", "price", "colour"], dtype=object)

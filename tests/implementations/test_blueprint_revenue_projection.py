@@ -102,6 +102,16 @@ def test_several_rows_of_a_date_are_summed_and_reported(blueprint: Blueprint) ->
     pd.testing.assert_frame_equal(turned, made, check_exact=True)
 
 
+@pytest.mark.parametrize(("as_of", "said"), [("2026-01-02 12:00", True), ("2026-01-02", False), ("2026-01-03", False)])
+def test_a_day_that_as_of_cuts_short_is_told(blueprint: Blueprint, as_of: str, said: bool) -> None:
+    """A part of a day is not the day: its sum stands, and it is said up to when."""
+    days = pd.to_datetime(["2026-01-01 09:00", "2026-01-02 09:00", "2026-01-02 18:00"])
+    frame = pd.DataFrame({"date": days, "revenue": [1.0, 2.0, 4.0]})
+    notes = DataPreprocessingService().fit(frame, blueprint, as_of=as_of)[3].notes
+    told = "2026-01-02 is summed up to 12:00:00, which is as_of: it may not be the whole day"
+    assert (told in notes) == said
+
+
 def test_customer_count_is_optional(blueprint: Blueprint) -> None:
     """The features need only a date and revenue."""
     frame = frame_of(days_with_gaps())

@@ -11,6 +11,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from textwrap import indent
@@ -428,17 +429,20 @@ def test_98_percent_are_valid_and_five_high_issues_are_put_up_with() -> None:
         assert result.passed is (place <= 5)
 
 
-def test_a_score_of_80_is_required() -> None:
+@pytest.mark.parametrize("own", [True, False], ids=["of-the-blueprint", "usual"])
+def test_a_score_of_80_is_required(own: bool) -> None:
     """Half of the identifiers repeated and half of one field in four missing is 80.00; less is refused."""
     frame = customers(8)
     frame["customer_id"] = ["a", "b", "c", "d"] * 2
     frame.loc[:3, "total_value"] = np.nan
+    plan = SchemaRegistry().blueprint("customer_churn")
+    plan = plan if own else replace(plan, thresholds={})
     service = DataValidationService(thresholds={"uniqueness": 0, "completeness": 0})
-    result = service.validate(frame, "customer_churn")
+    result = service.validate(frame, plan)
     assert result.score is not None
     assert (result.score.value, result.passed) == (80.0, True)
     frame.loc[4, "total_value"] = np.nan
-    result = service.validate(frame, "customer_churn")
+    result = service.validate(frame, plan)
     assert result.failures == ["a score of 78.75, below 80"]
 
 

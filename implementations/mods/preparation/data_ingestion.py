@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from framework.errors import OptionError
 from framework.mods.base import BaseModParams, InputPath, ModMetadata
+from framework.mods.mod import check_apart
 from framework.mods.result import ModResult
 from framework.mods.run import current_run
 from framework.prepare.ingestion import CHUNK_SIZE, MAX_FILE_SIZE
@@ -19,7 +20,7 @@ METADATA = ModMetadata(
     description="Reads an unknown CSV, plain or in gzip or zip: finds encoding, dialect and types",
     author="Millpond",
     tags=["source", "preparation", "csv"],
-    artifacts={"makes": ["output_data", "rejected"]},
+    artifacts={"makes": ["output_data", "rejected"], "optional": ["rejected"]},
 )
 EXAMPLE = {"input_path": "customers.csv", "on_bad_rows": "quarantine", "date_format": {"since": "%d.%m.%Y"}}
 EXAMPLE_FILES = {"customers.csv": "id;name;since;value\n007;Ada;01.04.2021;12,5\n008;Ben\n009;Cy;15.08.2022;7,25\n"}
@@ -68,7 +69,7 @@ class Params(BaseModParams):
 
 
 def run(params: Params) -> dict[str, Any]:
-    from framework.prepare.ingestion import DataIngestionService
+    from framework.prepare.ingestion import DataIngestionService, rejected_beside
 
     result, here = ModResult(METADATA.name), current_run(METADATA.name)
     service = DataIngestionService(
@@ -76,9 +77,12 @@ def run(params: Params) -> dict[str, Any]:
         chunk_size=params.chunk_size,
         enable_compression=params.enable_compression,
     )
+    into = here.output(params.output_path)
+    rejected = {"the place of rejected rows": str(rejected_beside(into))}
+    check_apart(here, {"input_path": params.input_path}, {"output_path": str(into), **rejected})
     target, found = service.ingest(
         Path(params.input_path),
-        into=here.output(params.output_path),
+        into=into,
         encoding=params.encoding,
         delimiter=params.delimiter,
         decimal=params.decimal,

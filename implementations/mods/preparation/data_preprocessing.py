@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 
 from framework.files import replace_bytes, storage_errors
 from framework.mods.artifacts import write_frame
-from framework.mods.base import BaseModParams, InputArtifact, InputPath, ModMetadata
+from framework.mods.base import BaseModParams, InputArtifact, InputPath, ModMetadata, OutputPath
+from framework.mods.mod import check_apart
 from framework.mods.result import ModResult
 from framework.mods.run import ModRun, current_run
 from framework.prepare.stages import BlueprintName, Moment, blueprint_of, frame_of_fields, write_told
@@ -70,7 +71,9 @@ class Params(BaseModParams):
     keep_dates: bool = Field(False, description="whether dates come out too")
     keep_extra: bool = Field(False, description="whether columns that the blueprint does not name come out too")
     output_path: str | None = Field(None, description="where the Parquet goes; into the run's folder unless given")
-    recipe_path: str | None = Field(None, description="where the recipe goes; into the run's folder unless given")
+    recipe_path: OutputPath | None = Field(
+        None, description="where the recipe goes; into the run's folder unless given"
+    )
 
     @model_validator(mode="after")
     def _learns_or_applies(self) -> Params:
@@ -84,7 +87,7 @@ class Params(BaseModParams):
 
 def run(params: Params) -> dict[str, Any]:
     result, here = ModResult(METADATA.name), current_run(METADATA.name)
-    made = _applied(params, result) if params.recipe is not None else _learnt(params, result, here)
+    made = _applied(params, result, here) if params.recipe is not None else _learnt(params, result, here)
     frame, raw, told = made
     target, features = here.output(params.output_path), here.output(name="features_raw.parquet")
     result.add_metric("rows_output", write_frame(target, frame.reset_index(drop=True)))
@@ -129,12 +132,14 @@ def _learnt(params: Params, result: ModResult, here: ModRun) -> tuple[Any, Any, 
     return made, raw, done.as_dict()
 
 
-def _applied(params: Params, result: ModResult) -> tuple[Any, Any, dict[str, Any]]:
+def _applied(params: Params, result: ModResult, here: ModRun) -> tuple[Any, Any, dict[str, Any]]:
     """Give these rows the columns of the recipe."""
     from framework.prepare.recipe import Recipe
 
     place = Path(str(params.recipe))
     place = place / "recipe.json" if place.is_dir() else place
+    if params.output_path is not None:
+        check_apart(here, {"recipe": str(place)}, {"output_path": str(here.output(params.output_path))})
     with storage_errors(str(place)):
         text = place.read_bytes()
     recipe = Recipe.loads(text, blueprint=blueprint_of(params.blueprint) if params.blueprint else None)
