@@ -76,7 +76,7 @@ check: $(STAMP)-dev
 	$(BIN)/mypy
 	PATH="$(BIN):$$PATH" $(BIN)/lint-imports
 	$(BIN)/millpond docs --check
-	$(BIN)/python -m pytest tests/docs -m "not slow"
+
 
 $(STAMP)-bench: $(VENV)/bin/python pyproject.toml constraints.txt
 	@echo "installing Millpond and its benchmarks into $(VENV) ..."

@@ -247,6 +247,8 @@ def runs_show(run_id: RunId = "last", as_json: Json = False) -> None:
     """What a run did on which data."""
     run, steps = workspace().ran(run_id)
     more = {"reason": run.reason, "log": run.log_file, "replayable": "kept" in run.plan}
+    if "folder" in run.plan:  # where it left files
+        more["folder"] = run.plan["folder"]
     if as_json:
         told = {"exit_code": run.exit_code, "ended_at": run.ended_at, "versions": run.versions, "plan": run.plan}
         show.document({**_run_row(run), **more, **told, "steps": [_step(step) for step in steps]})
@@ -275,6 +277,7 @@ def _step(step: StepRow) -> dict[str, Any]:
         "outputs": [_record(record) for record in step.outputs],
         "warnings": step.warnings,
         "error": step.error,
+        "told": dict(step.metrics),
     }
 
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from framework.prepare.columns import quantiles
+from framework.prepare.columns import Between, places
 
 FENCE = 1.5
 DEVIATIONS = 3.0
 
 
-def learn(values: Any, method: str) -> tuple[list[float] | None, str]:
-    """The lowest and the highest value that stay, None if all do, and why.
+def learn(values: Any, method: str, quarters: list[Between] | None = None) -> tuple[list[float] | None, str]:
+    """The lowest and the highest value that stay, None if all do, and why; `quarters` are of the values, if known.
 
     iqr: the quartiles (linear) less and plus 1.5 times what lies between them (Tukey 1977). zscore: the mean less and
     plus three standard deviations (of the population). Where half of the values are equal the quartiles say nothing of
@@ -22,7 +22,7 @@ def learn(values: Any, method: str) -> tuple[list[float] | None, str]:
     if not len(values):
         return None, "nothing is there"
     if method == "iqr":
-        low, high = quantiles(values, (0.25, 0.75))
+        low, _, high = (each.value for each in quarters or places(values))
         if low == high:
             return None, f"both quartiles are {low:g}: every other value would be an outlier"
         fences = [low - FENCE * (high - low), high + FENCE * (high - low)]

@@ -240,8 +240,7 @@ def _integer(array: pa.Array, coded: Coded | None, missing: Mask) -> tuple[Mask 
     odd, numbers = _number(array, coded, missing)
     if pa.types.is_integer(array.type):
         return odd, numbers
-    broken = np.floor(numbers) != numbers
-    broken &= ~missing
+    broken = (np.floor(numbers) != numbers) & ~missing
     if not broken.any():
         return odd, numbers
     return broken if odd is None else odd | broken, np.where(broken, np.nan, numbers)
@@ -270,9 +269,8 @@ def _uncountable(array: pa.Array) -> Mask | None:
         return None
     if pa.types.is_timestamp(array.type) and array.type.tz is not None:
         array = array.cast(pa.timestamp(array.type.unit))
-    ends = pc.min_max(array)
-    years = [pc.year(ends[end]).as_py() for end in ("min", "max")]
-    if None in years or (years[0] >= YEARS[0] and years[1] <= YEARS[1]):
+    first, last = (pc.year(end).as_py() for end in pc.min_max(array).values())
+    if first is None or YEARS[0] <= first <= last <= YEARS[1]:
         return None
     years = pc.year(array)
     return _mask(pc.or_(pc.less(years, YEARS[0]), pc.greater(years, YEARS[1])))
@@ -333,17 +331,9 @@ def _flag(array: pa.Array, coded: Coded | None, missing: Mask) -> tuple[Mask | N
 
 def _words(array: pa.Array, coded: Coded | None, missing: Mask) -> tuple[Mask | None, Any]:
     kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
-    told = coded is not None or any(
-        test(kind)
-        for test in (
-            pa.types.is_integer,
-            pa.types.is_floating,
-            pa.types.is_boolean,
-            pa.types.is_timestamp,
-            pa.types.is_date,
-            pa.types.is_null,
-        )
-    )
+    types = pa.types
+    fine = (types.is_integer, types.is_floating, types.is_boolean, types.is_timestamp, types.is_date, types.is_null)
+    told = coded is not None or any(test(kind) for test in fine)
     return (None if told else ~missing), None
 
 

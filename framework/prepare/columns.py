@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 else:
     from framework.lazy import pd
 
+QUARTERS = (0.25, 0.5, 0.75)
 FAMILIES = {
     "string": "text", "integer": "number", "floating": "number", "mixed-integer-float": "number", "decimal": "number",
     "boolean": "flag", "date": "datetime", "datetime": "datetime", "datetime64": "datetime", "empty": "empty",
@@ -38,6 +39,7 @@ class Texts:
 
     codes: Any
     levels: list[str]
+    _objects: Any = None
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -48,7 +50,9 @@ class Texts:
 
     def objects(self) -> Any:
         """The texts themselves, None where missing."""
-        return np.array([*self.levels, None], dtype=object)[self.codes]
+        if self._objects is None:
+            self._objects = np.array([*self.levels, None], dtype=object)[self.codes]
+        return self._objects
 
 
 @dataclass(slots=True)
@@ -240,8 +244,33 @@ def _refuse(column: pd.Series, wrong: Mask, wanted: str) -> None:
         )
 
 
-def quantiles(values: Any, shares: Sequence[float]) -> list[float]:
-    """Linear quantiles as `numpy.quantile` gives them, and of 0.5 the median as `numpy.median` does.
+@dataclass(frozen=True, slots=True)
+class Between:
+    """Where a quantile lies: part of the way from one value to the next in their order."""
+
+    first: float
+    second: float
+    part: float
+    middle: bool
+
+    @property
+    def value(self) -> float:
+        """Linear as `numpy.quantile` gives it, and in the middle the median as `numpy.median` does."""
+        first, second, part = self.first, self.second, self.part
+        if not (np.isfinite(second - first) and np.isfinite(first + second)):  # too great for the usual order of steps
+            return first * (1 - part) + second * part
+        if self.middle:
+            return (first + second) / 2 if part else first
+        return first + (second - first) * part if part < 0.5 else second - (second - first) * (1 - part)
+
+    def within(self, low: float, high: float) -> Between:
+        """Where it lies once all values are brought within those bounds."""
+        first, second = (min(max(each, low), high) for each in (self.first, self.second))
+        return Between(first, second, self.part, self.middle)
+
+
+def places(values: Any, shares: Sequence[float] = QUARTERS) -> list[Between]:
+    """Where those quantiles lie.
 
     By sorting: numpy sorts numbers by vectors, which takes less than half of what its partition does.
     """
@@ -252,16 +281,13 @@ def quantiles(values: Any, shares: Sequence[float]) -> list[float]:
         place = share * last
         low = int(place)
         first, second = float(ordered[low]), float(ordered[min(low + 1, last)])
-        made.append(_between(first, second, place - low, middle=share == 0.5))
+        made.append(Between(first, second, place - low, share == 0.5))
     return made
 
 
-def _between(first: float, second: float, part: float, *, middle: bool) -> float:
-    if not (np.isfinite(second - first) and np.isfinite(first + second)):  # too great for the usual order of steps
-        return first * (1 - part) + second * part
-    if middle:
-        return (first + second) / 2 if part else first
-    return first + (second - first) * part if part < 0.5 else second - (second - first) * (1 - part)
+def quantiles(values: Any, shares: Sequence[float]) -> list[float]:
+    """Linear quantiles as `numpy.quantile` gives them, and of 0.5 the median as `numpy.median` does."""
+    return [each.value for each in places(values, shares)]
 
 
 def no_repeated_names(frame: pd.DataFrame) -> None:

@@ -13,7 +13,7 @@ from framework._version import __version__
 from framework.errors import CompatibilityException, ParameterError, ProcessingException, known_names
 from framework.prepare import capping, encoding, imputing, reducing, scaling
 from framework.prepare.blueprint import Blueprint
-from framework.prepare.columns import Table, family, no_repeated_names, plain
+from framework.prepare.columns import Between, Table, family, no_repeated_names, places, plain
 from framework.prepare.recipe import Recipe
 from framework.prepare.rows import (
     Input,
@@ -60,6 +60,7 @@ class Learning:
         self.blueprint = blueprint
         self.check = check
         self.result = result
+        self.quarters: dict[str, list[Between]] = {}
         self.recipe = Recipe(blueprint, config, "", target or blueprint.target, bool(keep_dates), versions=_versions())
         if config["encoding_strategy"] == "target" and self.recipe.target is None:
             raise ParameterError("encoding_strategy is target, and there is no target.", cure="Give target=.")
@@ -256,13 +257,17 @@ class Learning:
             return
         for name in self.recipe.fields("number"):
             self.check()
-            fences, why = capping.learn(columns[name], method)
+            quarters = places(columns[name]) if method == "iqr" and len(columns[name]) else None
+            fences, why = capping.learn(columns[name], method, quarters)
             self.result.choices.append({"column": name, "what": "capped" if fences else "not capped", "why": why})
             if fences:
                 self.recipe.caps[name] = fences
                 columns[name], below, above = capping.cap(columns[name], fences)
+                quarters = [each.within(*fences) for each in quarters or ()]
                 if below or above:
                     self.result.capped[name] = {"below": below, "above": above}
+            if quarters and not np.isnan(columns[name]).any():
+                self.quarters[name] = quarters
 
     def _encode(self, columns: dict[str, Any]) -> dict[str, list[str]]:
         """Texts by what they are encoded as; answers the columns made of each."""
@@ -308,7 +313,7 @@ class Learning:
         for name in [*numbers, *coded, *features]:
             self.check()
             values = np.asarray(columns[name], dtype="float64")
-            self.recipe.scales[name] = scaling.learn(values, method)
+            self.recipe.scales[name] = scaling.learn(values, method, self.quarters.get(name))
             if not np.isfinite(self.recipe.scales[name]).all():
                 raise ProcessingException(
                     f"{name} has values too great to be scaled by {method}.",

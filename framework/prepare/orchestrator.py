@@ -25,7 +25,7 @@ from framework.errors import (
 )
 from framework.factory import DataFactory
 from framework.files import storage_errors
-from framework.logs import log_context
+from framework.logs import current_session, log_context
 from framework.mods.guard import replaced
 from framework.prepare.blueprint import Blueprint
 from framework.prepare.configuration import PipelineConfig, Request
@@ -108,7 +108,8 @@ class PipelineOrchestrator(Staged):
             "asked": {name: _plain(value) for name, value in request.asked.items()},
             "max_file_size": self.ingestion.max_file_size,
         }
-        row = run_row(KIND, kept.dataset, str(kept.folder), told)
+        session = current_session()
+        row = run_row(KIND, kept.dataset, str(kept.folder), told, log_file=session.path if session else None)
         kept = kept.run(row.run_id)
         row.plan = {**told, "folder": str(kept.folder)}
         state = PipelineState(request.name, blueprint.name, row.run_id)

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from framework.prepare.columns import quantiles
+from framework.prepare.columns import Between, places
 
 EPS = float(np.finfo("float64").eps)
 
 
-def learn(values: Any, method: str) -> list[float]:
-    """What `scale` needs of a column.
+def learn(values: Any, method: str, quarters: list[Between] | None = None) -> list[float]:
+    """What `scale` needs of a column; `quarters` are of its values, if known.
 
     robust: the median and the range of the quartiles. standard: the mean and the standard deviation of the population.
     minmax: factor and shift that take the lowest to 0 and the highest to 1. A column of one value is divided by 1.
@@ -21,7 +21,7 @@ def learn(values: Any, method: str) -> list[float]:
     if not len(known):
         return [0.0, 1.0]
     if method == "robust":
-        low, middle, high = quantiles(known, (0.25, 0.5, 0.75))
+        low, middle, high = (each.value for each in quarters or places(known))
         return [middle, _divisor(high - low)]
     if method == "standard":
         with np.errstate(over="ignore", invalid="ignore"):

@@ -38,9 +38,11 @@ def _known(name: str) -> str:
 
 def _said(thresholds: Any) -> Any:
     """Those that are said: None is as usual."""
+    from framework.prepare.validation_config import THRESHOLDS
+
     if not isinstance(thresholds, dict):
         return thresholds
-    return {name: value for name, value in thresholds.items() if value is not None}
+    return {name: value for name, value in thresholds.items() if value is not None or name not in THRESHOLDS}
 
 
 def _measured(thresholds: dict[str, float]) -> dict[str, float]:

@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 
 from framework import DataFactory, as_settings
+from framework.engine.trying import Stopped
 from framework.errors import (
     BaseFrameworkException,
     CompatibilityException,
@@ -28,6 +29,7 @@ from framework.errors import (
     OptionError,
     ProcessingException,
     StorageError,
+    UnavailableError,
 )
 from framework.prepare import (
     Blueprint,
@@ -39,6 +41,7 @@ from framework.prepare import (
     PipelineStatus,
     Recipe,
 )
+from framework.prepare.configuration import Request
 from framework.testing import assert_same
 from framework.workspace import Workspace
 
@@ -664,6 +667,7 @@ def test_each_line_of_the_log_has_the_run_it_is_of(place: Path) -> None:
     for _, state in results:
         mine = [line["stage"] for line in stages if line["run_id"] == state.id]
         assert mine == STAGES
+        assert found.ran(state.id)[0].log_file == str(log)
     assert all("session_id" in line for line in stages)
 
 
@@ -751,3 +755,55 @@ def test_a_blueprint_with_a_slip_is_refused_as_it_is_made(change: dict[str, Any]
     }
     with pytest.raises(OptionError, match=said):
         Blueprint(**{**plan, **change})
+
+
+QUEUED = """
+import os, sys
+from framework import as_settings
+from framework.prepare import DataPipeline
+from framework.prepare.configuration import Request
+made = DataPipeline(settings=as_settings(workspace=sys.argv[1]))
+made.orchestrator.begin(Request("c.csv", "c.csv", "customer_churn"))
+os._exit(9)
+"""
+
+
+def test_what_waited_in_a_process_that_is_gone_reads_crashed(place: Path) -> None:
+    """It is not PENDING for ever."""
+    assert subprocess.run([sys.executable, "-c", QUEUED, str(place)], check=False).returncode == 9
+    row, steps = only_run(place)
+    assert (row.state, row.reason, steps) == ("FAILED", "crashed", [])
+
+
+def test_what_fails_for_a_passing_reason_is_tried_again(place: Path) -> None:
+    """Three times at most, with a word in the log; another reason is raised at once, and a stop is heard meanwhile."""
+    stop = threading.Event()
+
+    def check() -> None:
+        if stop.is_set():
+            raise Stopped
+
+    job = pipeline(place).orchestrator.begin(Request("c.csv", "c.csv", "customer_churn"), check=check)
+    errors: list[Exception] = [UnavailableError("down"), ConnectionResetError("gone")]
+    tries = []
+
+    def work() -> str:
+        tries.append(1)
+        if errors:
+            raise errors.pop(0)
+        return "done"
+
+    assert (job.retried(work), len(tries)) == ("done", 3)
+    errors[:] = [UnavailableError("down")] * 4
+    with pytest.raises(UnavailableError):
+        job.retried(work)
+    assert len(tries) == 6
+    errors[:] = [IngestionException("no table")]
+    with pytest.raises(IngestionException):
+        job.retried(work)
+    assert len(tries) == 7
+    errors[:] = [UnavailableError("down")] * 4
+    stop.set()
+    with pytest.raises(Stopped):
+        job.retried(work)
+    assert len(tries) == 8

@@ -31,6 +31,7 @@ from framework.errors import (
     ProcessingException,
 )
 from framework.mods.artifacts import frame_schema, opened, read_frame, write_frame
+from framework.mods.base import ModArtifacts
 from framework.mods.catalog import Mods
 from framework.mods.run import ModRun
 from framework.prepare.compatibility import compatibility
@@ -465,6 +466,124 @@ def test_quality_assurance_judges_what_came_out(tmp_path: Path) -> None:
     assert (made.told.outcome, made.told.metrics["issues"]["critical"]) == ("WARNING", 1)
 
 
+# --------------------------------------------------------------------------- where its files lie
+
+
+def in_place(root: Path, mod: str) -> tuple[Path, dict[str, Any]]:
+    """A file that the mod reads, and what it is asked beside where its own goes."""
+    if mod == "data_ingestion":
+        path = csv(root)
+        return path, {"input_path": path.name}
+    path = root / "mine.parquet"
+    path.write_bytes(Path(named(root)).read_bytes())
+    as_of = {"as_of": AS_OF} if mod in ("data_preprocessing", "feature_engineering") else {}
+    return path, {"input_artifact": path.name, "blueprint": CHURN, **as_of}
+
+
+@pytest.mark.parametrize("way", ["same", "whole", "dots", "link", "folder", "hard"])
+@pytest.mark.parametrize(
+    "mod",
+    [
+        "data_ingestion", "blueprint_compatibility", "data_validation", "feature_engineering", "data_preprocessing",
+        "quality_assurance",
+    ],
+)  # fmt: skip
+def test_no_mod_writes_over_what_it_reads(tmp_path: Path, mod: str, way: str) -> None:
+    """By whatever name its place is given: it is refused before anything runs, and the file is as it was."""
+    path, asked = in_place(tmp_path, mod)
+    (tmp_path / "elsewhere").symlink_to(tmp_path)
+    (tmp_path / "link").symlink_to(path)
+    os.link(path, tmp_path / "hard")
+    place = {
+        "same": path.name, "whole": str(path), "dots": f"x/../{path.name}", "link": "link",
+        "folder": f"elsewhere/{path.name}", "hard": "hard",
+    }[way]  # fmt: skip
+    before, runs = path.read_bytes(), sorted((tmp_path / "runs").glob("*"))
+    with pytest.raises(ParameterError, match=r"output_path and input_(path|artifact) are one file"):
+        call(tmp_path, mod, **asked, output_path=place)
+    assert path.read_bytes() == before
+    assert sorted((tmp_path / "runs").glob("*")) == runs
+
+
+@pytest.mark.parametrize("place", ["day_1.csv", "./day_2.csv"])
+def test_a_pattern_that_is_read_stands_for_its_files(tmp_path: Path, place: str) -> None:
+    """Any mod that reads several may write over none of them."""
+    for day in ("day_1", "day_2"):
+        csv(tmp_path, 3, name=f"{day}.csv")
+    before = (tmp_path / place).read_bytes()
+    with pytest.raises(ParameterError, match="are one file"):
+        call(tmp_path, "csv_reader", input_path="day_*.csv", output_path=place)
+    assert (tmp_path / place).read_bytes() == before
+    assert call(tmp_path, "csv_reader", input_path="day_*.csv", output_path="days.parquet").told.outcome == "SUCCESS"
+
+
+def test_rows_and_recipe_do_not_share_a_place(tmp_path: Path) -> None:
+    """Two things that a mod makes lie apart; and a recipe that is applied is not written over, folder or file."""
+    asked = {"input_artifact": named(tmp_path), "blueprint": CHURN, "as_of": AS_OF}
+    with pytest.raises(ParameterError, match="recipe_path and output_path are one file"):
+        call(
+            tmp_path, "data_preprocessing", **asked, output_path="made", recipe_path=str(tmp_path / "x" / ".." / "made")
+        )
+    assert not (tmp_path / "made").exists()
+    call(tmp_path, "data_preprocessing", **asked, output_path="made/rows.parquet", recipe_path="made/recipe.json")
+    recipe = (tmp_path / "made" / "recipe.json").read_bytes()
+    rows = {"input_artifact": asked["input_artifact"]}
+    for said in ("made", "made/recipe.json"):
+        with pytest.raises(ParameterError, match="output_path and recipe are one file"):
+            call(tmp_path, "data_preprocessing", **rows, recipe=said, output_path="made/recipe.json")
+    assert (tmp_path / "made" / "recipe.json").read_bytes() == recipe
+    call(tmp_path, "data_preprocessing", **rows, recipe="made", output_path="made/again.parquet")
+
+
+def test_rejected_rows_do_not_take_the_place_of_what_is_read(tmp_path: Path) -> None:
+    """A file of somebody else's may be called as theirs would be."""
+    path = csv(tmp_path, name="x.rejected.parquet")
+    before = path.read_bytes()
+    with pytest.raises(ParameterError, match="the place of rejected rows and input_path are one file"):
+        call(tmp_path, "data_ingestion", input_path=path.name, output_path="x.parquet", on_bad_rows="quarantine")
+    assert path.read_bytes() == before
+
+
+def test_rows_rejected_of_an_older_file_go_with_it(tmp_path: Path) -> None:
+    """Beside a table without bad rows lies no file of them, nor what was told of it."""
+    text = lines(5)
+    (tmp_path / "day.csv").write_text("\n".join([*text, "0099,2024-01-01"]) + "\n")
+    asked = {"input_path": "day.csv", "output_path": "day.parquet", "on_bad_rows": "quarantine"}
+    call(tmp_path, "data_ingestion", **asked)
+    there = {"day.rejected.parquet", "day.rejected.metadata.json"}
+    assert there <= {each.name for each in tmp_path.iterdir()}
+    (tmp_path / "day.csv").write_text("\n".join(text) + "\n")
+    made = call(tmp_path, "data_ingestion", **asked)
+    assert (made.told.outcome, "rejected" in made.told.artifacts) == ("SUCCESS", False)
+    assert not there & {each.name for each in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize("theirs", [b"theirs", None])
+def test_a_file_of_that_name_which_is_no_rejected_rows_stays(tmp_path: Path, theirs: bytes | None) -> None:
+    """Only what an ingestion put there is removed."""
+    place = tmp_path / "day.rejected.parquet"
+    if theirs is None:
+        write_frame(place, pd.DataFrame({"theirs": [1]}))
+    else:
+        place.write_bytes(theirs)
+    before = place.read_bytes()
+    csv(tmp_path, 5, name="day.csv")
+    call(tmp_path, "data_ingestion", input_path="day.csv", output_path="day.parquet")
+    assert place.read_bytes() == before
+
+
+def test_a_threshold_that_is_none_is_as_usual_to_a_mod(tmp_path: Path) -> None:
+    """As where it is not said; one that there is not is refused all the same."""
+    asked = {"input_artifact": named(tmp_path), "blueprint": CHURN}
+    made = call(tmp_path, "data_validation", **asked, thresholds={"score": None})
+    assert made.told.outcome == "SUCCESS"
+    prepared = str(artifact(call(tmp_path, "data_preprocessing", **asked, as_of=AS_OF)))
+    made = call(tmp_path, "quality_assurance", input_artifact=prepared, blueprint=CHURN, thresholds={"score": None})
+    assert made.told.metrics["passed"] is True
+    with pytest.raises(ParameterError, match="scor"):
+        call(tmp_path, "quality_assurance", input_artifact=prepared, blueprint=CHURN, thresholds={"scor": None})
+
+
 # --------------------------------------------------------------------------- bad input, and none
 
 
@@ -771,6 +890,71 @@ def test_any_other_mod_is_a_step_of_a_case_too(tmp_path: Path) -> None:
     made = read_frame(place / "made" / "dataset.parquet")
     assert made["amount"].tolist() == [1.5, 2.5, 3.5]
     assert made["name"].tolist()[:2] == ["Ben", "Ada"]
+
+
+def joined(root: Path, sources: dict[str, Any]) -> pd.DataFrame:
+    """What a case makes that joins its two data, which are called as alike as names can be."""
+    config = {"mod": "joiner", "left_on": ["customer"], "right_on": ["id"], "how": "left"}
+    place = case(root, [{"plugin": "RunMod", "inputs": list(sources), "outputs": ["dataset"], "config": config}])
+    said = yaml.safe_load((place / "case.yaml").read_text())
+    said["data_sources"] |= sources
+    (place / "case.yaml").write_text(yaml.safe_dump(said, sort_keys=False))
+    (place / "orders.csv").write_text("customer,amount\n8,1.5\n7,2.5\n")
+    write_frame(place / "people.parquet", pd.DataFrame({"id": [7, 8], "name": ["Ada", "Ben"]}))
+    done = command(root, "pipeline", "--case", "churn")
+    assert done.returncode == 0, done.stderr
+    return read_frame(place / "made" / "dataset.parquet")
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "handler"),
+    [("a/b", "a_b", {}), ("x", "x.parquet", {"handler": "bytes"})],
+    ids=["marks", "endings"],
+)
+def test_data_of_like_names_do_not_take_each_others_place(
+    tmp_path: Path, left: str, right: str, handler: dict[str, str]
+) -> None:
+    """Each lies in a folder of its own while a mod reads it, whatever it is and is called."""
+    made = joined(tmp_path, {left: {"path": "orders.csv"}, right: {"path": "people.parquet", **handler}})
+    assert made["amount"].tolist() == [1.5, 2.5]
+    assert made["name"].tolist() == ["Ben", "Ada"]
+
+
+def test_what_a_mod_may_leave_out_is_no_warning_in_a_case(tmp_path: Path) -> None:
+    """Its METADATA says what is optional: a night without bad rows is a good one, and with them they are data."""
+    config = {"mod": "data_ingestion", "on_bad_rows": "quarantine"}
+    ingesting = {"plugin": "RunMod", "inputs": ["upload"], "outputs": ["dataset", "aside"], "config": config}
+    place = case(tmp_path, [ingesting])
+    said = yaml.safe_load((place / "case.yaml").read_text())
+    said["data_sources"]["aside"] = {"path": "made/aside.parquet"}
+    (place / "case.yaml").write_text(yaml.safe_dump(said, sort_keys=False))
+    path = csv(place, 5)
+    done = command(tmp_path, "pipeline", "--case", "churn")
+    assert (done.returncode, "made none" in done.stderr) == (0, False), done.stderr
+    assert not (place / "made" / "aside.parquet").exists()
+    path.write_text(path.read_text() + "0099,2024-01-01\n")
+    command(tmp_path, "pipeline", "--case", "churn")
+    assert read_frame(place / "made" / "aside.parquet")["_line"].tolist() == [7]
+
+
+def test_what_a_mod_left_out_is_not_read_for_it(tmp_path: Path) -> None:
+    """A step that needs it says that nothing was made."""
+    config = {"mod": "data_ingestion", "on_bad_rows": "quarantine"}
+    after = {"plugin": "RunMod", "name": "after", "inputs": ["aside"], "outputs": ["dataset"]}
+    after["config"] = {"mod": "filter", "expression": "_line > 0"}
+    ingesting = {"plugin": "RunMod", "name": "ingesting", "inputs": ["upload"], "outputs": ["raw", "aside"]}
+    place = case(tmp_path, [{**ingesting, "config": config}, after])
+    csv(place, 5)
+    done = command(tmp_path, "pipeline", "--case", "churn")
+    assert done.returncode == 30
+    assert "'ingesting' made nothing for 'aside'" in done.stderr
+
+
+def test_what_a_mod_calls_optional_is_among_what_it_makes() -> None:
+    """A name that is written otherwise would be optional to nobody."""
+    assert ModArtifacts(makes=("output_data", "rejected"), optional=("rejected",)).optional == ("rejected",)
+    with pytest.raises(ValueError, match="'reject' is optional"):
+        ModArtifacts(makes=("output_data", "rejected"), optional=("reject",))
 
 
 @pytest.mark.slow
