@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -166,13 +166,22 @@ def _show(state: PipelineState, *, as_json: bool) -> None:
     show.record(_told(state), as_json=False)
     score = state.validation.score if state.validation is not None else None
     for reason in score.reasons[:SHOWN] if score is not None else ():
-        show.note(f"{reason.points:.2f} points lost by the {reason.part} of {reason.field}: {reason.why}")
+        words = next(_broken_rules(state, reason.field), reason.why) if reason.part == "validity" else reason.why
+        show.note(f"{reason.points:.2f} points lost by the {reason.part} of {reason.field}: {words}")
     told = sorted(state.warnings, key=lambda warning: not any(word in warning for word in FIRST))
     for warning in told[:SHOWN]:
-        show.note(warning)
+        show.note(_as_options(warning))
     if len(told) > SHOWN:
         where = "see the report" if "report" in state.files else "--json has all of them"
         show.note(f"and {len(told) - SHOWN} more: {where}")
+
+
+def _broken_rules(state: PipelineState, field: str) -> Iterator[str]:
+    """What is wrong with the values of a field, in words."""
+    column = state.compatibility.fields.get(field, field) if state.compatibility is not None else field
+    for issue in state.validation.issues:
+        if issue.column == column and issue.rule in ("type", "range", "pattern", "allowed"):
+            yield issue.message
 
 
 def _told(state: PipelineState) -> dict[str, Any]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from framework.prepare.preprocessing import DataPreprocessingService
     from framework.prepare.recipe import Recipe
     from framework.prepare.schemas import SchemaRegistry
+    from framework.prepare.skimming import skim
     from framework.prepare.states import PipelineState, PipelineStatus
     from framework.prepare.validation import DataValidationService
 
@@ -33,6 +34,7 @@ _HOMES = {
     "Recipe": "recipe",
     "Rule": "blueprint",
     "SchemaRegistry": "schemas",
+    "skim": "skimming",
 }
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "Recipe",
     "Rule",
     "SchemaRegistry",
+    "skim",
 ]
 
 

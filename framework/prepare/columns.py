@@ -39,7 +39,6 @@ class Texts:
 
     codes: Any
     levels: list[str]
-    _objects: Any = None
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -50,9 +49,7 @@ class Texts:
 
     def objects(self) -> Any:
         """The texts themselves, None where missing."""
-        if self._objects is None:
-            self._objects = np.array([*self.levels, None], dtype=object)[self.codes]
-        return self._objects
+        return np.array([*self.levels, None], dtype=object)[self.codes]
 
 
 @dataclass(slots=True)

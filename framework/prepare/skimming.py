@@ -49,8 +49,9 @@ def skim(path: str | Path, *, memory: str = MEMORY, check: Callable[[], None] = 
     of ten million values and 0.052 % of a billion, whatever their order. Distinct and most frequent values are not
     looked for: `profile_parquet` does.
 
-    A column of a CSV file is numbers or times where each of its cells is one; numbers are read as float64. Whole
-    numbers with zeros in front, `007`, are text, of which there are only the counts.
+    A column of a CSV file is numbers or times where each of its cells is one; numbers are read as float64, spelled in
+    whatever way DuckDB knows, as ` 1` and `1E5`. Whole numbers with zeros in front, `007`, are text, of which there are
+    only the counts.
 
     Parameters
     ----------
@@ -179,7 +180,7 @@ def _columns_of(sample: bytes, name: str) -> tuple[Dialect, list[Skimmed]] | Non
         )  # fmt: skip
     except IngestionException:
         return None
-    if dialect.quote != '"' or dialect.single or dialect.line > 1:
+    if dialect.quote != '"' or dialect.single or dialect.line > 1 or len(set(dialect.names)) < len(dialect.names):
         return None
     guesses = [Guess(column) for column in dialect.names]
     whole = [row for row in dialect.rows if len(row) == len(guesses)]

@@ -19,7 +19,7 @@ from framework.prepare.preprocessing import PreprocessingResult
 from framework.prepare.quality import final_quality
 from framework.prepare.recipe import Applied, Recipe
 from framework.prepare.rows import moment
-from framework.prepare.stages import displaced, names_after, readable
+from framework.prepare.stages import displaced, names_after, readable, renamed
 from framework.prepare.states import FeatureEngineering
 from framework.prepare.validation import DataValidationService
 
@@ -87,7 +87,7 @@ class Staged:
         columns = list(frame.columns)
         state.warnings += displaced(columns, found)
         after = names_after(columns, found)
-        named = frame[list(after)].rename(columns=after)
+        named = renamed(frame, after)
         odd = {issue.column for issue in state.validation.issues if issue.rule == "type" and issue.severity == "low"}
         made, cleared = readable(named, blueprint, [name for name, column in found.fields.items() if column in odd])
         state.warnings += [
@@ -157,7 +157,8 @@ class Staged:
 
 
 def _left_out(refused: list[dict[str, Any]]) -> list[str]:
-    return [f"{number(each['count'], 'row')} left out: {each['why']}" for each in refused]
+    said = [f"{number(each['count'], 'row')} left out: {each['why']}" for each in refused]
+    return [f"{each}; give as_of= to say a later day" if "after as_of" in each else each for each in said]
 
 
 def _features(result: PreprocessingResult) -> FeatureEngineering:

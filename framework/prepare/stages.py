@@ -123,6 +123,16 @@ def names_after(columns: list[Any], found: CompatibilityResult) -> dict[Any, Any
     return {column: fields.get(column, column) for column in columns if column in fields or column not in found.fields}
 
 
+def renamed(frame: pd.DataFrame, after: Mapping[Any, Any]) -> pd.DataFrame:
+    """Those columns by their new names, not copied: by pandas' own `rename` all would be, twice."""
+    import pandas as pd
+
+    kept = [place for place, column in enumerate(frame.columns) if column in after]
+    made = pd.DataFrame({place: frame.iloc[:, place] for place in kept}, index=frame.index, copy=False)
+    made.columns = pd.Index([after[frame.columns[place]] for place in kept])
+    return made
+
+
 def displaced(columns: list[Any], found: CompatibilityResult) -> Iterator[str]:
     """In words, the columns that give way to a field of their name."""
     after = names_after(columns, found)
@@ -140,7 +150,7 @@ def frame_of_fields(
     columns = columns_of(path)
     found = fields_of(columns, blueprint, mapping)
     frame, after = read_frame(path), names_after(columns, found)
-    return frame[list(after)].rename(columns=after), [*found.warnings, *displaced(columns, found)]
+    return renamed(frame, after), [*found.warnings, *displaced(columns, found)]
 
 
 def readable(frame: pd.DataFrame, blueprint: Blueprint, names: Iterable[str]) -> tuple[pd.DataFrame, dict[str, int]]:

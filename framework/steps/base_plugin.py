@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from framework.errors import ParameterError, PluginException
 from framework.steps.context import Hub, Wiring
 from framework.steps.markers import DataSink, DataSource
-from framework.steps.models import Unfit, keys_of, masked, unfit
+from framework.steps.models import Unfit, keys_of, masked, unfit, words_of
 from framework.steps.plugin import refuse_waiting
 from framework.steps.step import Made, Step
 
@@ -167,4 +167,4 @@ class _Call:
         except ValidationError as error:
             fault = error.errors(include_url=False, include_input=False)[0]
             field = ".".join(map(str, fault["loc"])) or "its config"
-            raise ParameterError(f"{self.wiring.name!r}: {field}: {fault['msg']}.", resource=field) from None
+            raise ParameterError(f"{self.wiring.name!r}: {field}: {words_of(fault)}.", resource=field) from None

@@ -92,10 +92,15 @@ def unfit(model: type[BaseModel], params: Mapping[str, Any], sources: Collection
     return unknown + list(_told(error, {key: name for name, key in keys.items()}))
 
 
+def words_of(fault: Mapping[str, Any]) -> str:
+    """What pydantic says is wrong, without its prefix."""
+    return redact(str(fault["msg"]).removeprefix("Value error, "))
+
+
 def _told(error: Any, names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for fault in error.errors(include_url=False, include_input=False):
         first, *rest = fault["loc"] or ("",)
-        yield ".".join(map(str, [names.get(str(first), first), *rest])), redact(fault["msg"])
+        yield ".".join(map(str, [names.get(str(first), first), *rest])), words_of(fault)
 
 
 @lru_cache(_MOST)

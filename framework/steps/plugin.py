@@ -15,7 +15,7 @@ from framework.attempt import attempt
 from framework.errors import ParameterError, PluginException
 from framework.steps.context import Context, Hub, Wiring
 from framework.steps.markers import DataSink, DataSource, markers, parts_of
-from framework.steps.models import Unfit, keys_of, masked, takes_any, unfit
+from framework.steps.models import Unfit, keys_of, masked, takes_any, unfit, words_of
 from framework.steps.returned import checked, sorted_out
 from framework.steps.step import Made, Step
 
@@ -338,10 +338,10 @@ def _unfit_at_run(call: _Call, error: Any) -> ParameterError:
     first = names.get(str(first), first)
     field, step = ".".join(map(str, [first, *rest])), call.wiring.name
     if first not in call.sources:
-        return ParameterError(f"{step!r}: {field}: {fault['msg']}.", resource=field)
+        return ParameterError(f"{step!r}: {field}: {words_of(fault)}.", resource=field)
     name = call.sources[first].name
     return ParameterError(
-        f"{step!r}: the data {name!r} is not what the step wants: {fault['msg']}.",
+        f"{step!r}: the data {name!r} is not what the step wants: {words_of(fault)}.",
         cure="Another handler may load it as that, or the step may declare another type for it.",
         resource=name,
     )

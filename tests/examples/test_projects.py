@@ -25,7 +25,10 @@ import pytest
 from psycopg import sql
 
 PROJECTS = Path(__file__).resolve().parents[2] / "examples" / "projects"
-MADE = ("data", "runs", "logs", "backup", "temp", "reports", "secrets", ".env", "__pycache__")
+MADE = (
+    "data", "made", "prepared", "recipe.json", "runs", "logs", "backup", "temp", "reports", "secrets", ".env",
+    "__pycache__",
+)  # fmt: skip
 FIRST, SECOND = "2024-08-12", "2024-08-13"
 
 
@@ -357,6 +360,110 @@ def test_a_script_takes_its_parameters_from_a_file(sales: Project) -> None:
     assert len(sales.rows("reports/leads_to_call.csv")) == 5
 
 
+# --------------------------------------------------------------------------- customer-churn
+
+OF_CASE = "cases/customers/made/customers.csv"
+TRAIN, NOW = "data/churn_train.parquet", "data/churn_now.parquet"
+OF_APRIL = "--target churned --as-of 2024-04-30 --out parquet:churn_train"
+LEARN = f"millpond prepare {OF_CASE} --blueprint customer_churn {OF_APRIL} --json"
+APPLY = f"millpond prepare {OF_CASE} --recipe recipe.json --as-of 2024-08-31 --out parquet:churn_now"
+LEFT = "millpond pipeline --case customers --set customers.churn_days=92"
+
+
+@pytest.fixture(scope="module")
+def churn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, dict[str, Any]]:
+    """The project, in which a recipe was learnt of the customers of April, and what was said of it."""
+    project = Project.copied("customer-churn", tmp_path_factory.mktemp("churn"))
+    project.typed("python make_data.py --until 2024-08-10")
+    project.typed(f"{LEFT} --set customers.as_of=2024-04-30")
+    said = json.loads(project.typed(LEARN)["stdout"])
+    project.typed("cp prepared/churn_train/*/recipe.json .")
+    return project, said
+
+
+def bought(project: Project, until: date = date.max) -> tuple[dict[str, list[date]], dict[str, Decimal], list[str]]:
+    """The days on which each customer bought by a good line, the dollars of each until a day, and all lines."""
+    days: dict[str, list[date]] = {}
+    dollars: dict[str, Decimal] = {}
+    lines = (project.folder / "data/purchases.txt").read_text().splitlines()
+    for words in (line.split() for line in lines[1:]):
+        if len(words) == 4 and not words[1].endswith("0231") and words[2] != "one" and words[3] != "N/A":
+            day = date.fromisoformat(words[1])
+            days.setdefault(words[0], []).append(day)
+            dollars[words[0]] = dollars.get(words[0], Decimal()) + Decimal(words[3] if day <= until else 0)
+    return days, dollars, lines
+
+
+def test_lines_that_are_no_purchases_are_kept_apart(churn: tuple[Project, dict[str, Any]]) -> None:
+    """Each that was planted, for its reason, with its number and its text; no other."""
+    project, _ = churn
+    rejected, (days, _, lines) = project.rows("cases/customers/made/rejected.csv"), bought(project)
+    faults = json.loads((project.folder / "data/planted.json").read_text())["lines"]
+    assert Counter(row["why"] for row in rejected) == faults
+    assert [lines[int(row["line"]) - 1] for row in rejected] == [row["text"] for row in rejected]
+    assert len(lines) - 1 - len(rejected) == sum(len(each) for each in days.values())
+
+
+def test_the_prepared_customers_are_those_of_the_day_with_who_left(churn: tuple[Project, dict[str, Any]]) -> None:
+    """A customer has churned who bought until the day and not in the 92 days after it; later ones are not there."""
+    project, _ = churn
+    made = pd.read_parquet(project.folder / TRAIN)
+    day, until = date(2024, 4, 30), date(2024, 7, 31)
+    expected = {
+        customer: not any(day < each <= until for each in days)
+        for customer, days in bought(project)[0].items()
+        if min(days) <= day
+    }
+    assert dict(zip(made["customer_id"], made["churned"], strict=True)) == expected
+    assert 0.1 < sum(expected.values()) / len(expected) < 0.9
+
+
+def test_validation_finds_who_returned_more_than_was_bought(churn: tuple[Project, dict[str, Any]]) -> None:
+    """They cost points, and the report, which lies beside card and recipe, shows the value of each."""
+    project, said = churn
+    (found,) = (issue for issue in said["validation"]["issues"] if issue["rule"] == "range")
+    below = [value for value in bought(project, date(2024, 4, 30))[1].values() if value < 0]
+    planted_ones = json.loads((project.folder / "data/planted.json").read_text())["returned"]
+    assert (found["column"], found["count"], len(below)) == ("total_value", planted_ones, planted_ones)
+    assert said["validation"]["score"]["value"] < 100
+    page = Path(said["files"]["report"]).read_text(encoding="utf-8")
+    assert all(f"{value:.2f}" in page for value in below)
+    assert (
+        Path(said["files"]["card"]).parent
+        == Path(said["files"]["recipe"]).parent
+        == Path(said["files"]["report"]).parent
+    )
+
+
+def test_next_months_customers_get_the_columns_of_the_recipe(
+    churn: tuple[Project, dict[str, Any]], tmp_path: Path
+) -> None:
+    """All of them as of their day, without the target; when the purchases are gone, the dataset is as it was."""
+    project, before = Project(shutil.copytree(churn[0].folder, tmp_path / "next")), Counter(bought(churn[0])[2])
+    project.typed("python make_data.py --until 2024-08-31")
+    days, _, lines = bought(project)
+    assert before < Counter(lines)
+    project.typed("millpond pipeline --case customers")
+    project.typed(APPLY)
+    scored = project.folder / NOW
+    made, kept = pd.read_parquet(scored), scored.read_bytes()
+    assert sorted(made["customer_id"]) == sorted(days)
+    assert [*made.columns, "churned"] == pd.read_parquet(project.folder / TRAIN).columns.tolist()
+    (project.folder / "data/purchases.txt").write_text(lines[0] + "\n00001 20240101 1\n")
+    project.typed("millpond pipeline --case customers")
+    project.typed(APPLY, 20)
+    assert scored.read_bytes() == kept
+
+
+def test_who_left_is_not_guessed_before_it_is_known(churn: tuple[Project, dict[str, Any]]) -> None:
+    """Where the purchases end before the days are over, the case fails and names the latest day that can be said."""
+    project, _ = churn
+    before = (project.folder / OF_CASE).read_bytes()
+    said = project.typed(f"{LEFT} --set customers.as_of=2024-05-11 2>&1", 30)["stdout"]
+    assert "Give an as_of, 2024-05-10 or before it" in said
+    assert (project.folder / OF_CASE).read_bytes() == before
+
+
 # --------------------------------------------------------------------------- what their READMEs say
 
 
@@ -374,6 +481,7 @@ JOBS = {
         "jobs/daily-reconciliation/daily_recon.yaml",
     },
     "sales-analytics": {"jobs/lead-scoring/lead_scoring.py", "jobs/pipeline-analysis/pipeline_analysis.yaml"},
+    "customer-churn": set(),  # a case, and a preparation
 }
 
 
@@ -400,8 +508,12 @@ def copied_with_server(name: str, into: Path, request: pytest.FixtureRequest) ->
 @pytest.mark.parametrize("name", JOBS)
 def test_the_line_for_cron_runs(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """As cron would run it, from elsewhere and with next to nothing in its environment; the folder and day are ours."""
-    project = copied_with_server(name, tmp_path, request)
-    project.typed("python make_data.py")
+    if name == "customer-churn":  # a recipe is there
+        learnt, _ = request.getfixturevalue("churn")
+        project = Project(shutil.copytree(learnt.folder, tmp_path / name, ignore=shutil.ignore_patterns("logs")))
+    else:
+        project = copied_with_server(name, tmp_path, request)
+        project.typed("python make_data.py")
     (project.folder / ".venv").symlink_to(sys.prefix)
     page = (project.folder / "README.md").read_text(encoding="utf-8")
     (line,) = re.findall(r"^```cron\n(.+)\n```$", page, re.MULTILINE)
@@ -410,10 +522,10 @@ def test_the_line_for_cron_runs(name: str, tmp_path: Path, request: pytest.Fixtu
     assert "%" not in command
     bare = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(PROJECTS.parents[1])}
     done = subprocess.run(["sh", "-c", command], cwd="/", env={**bare, **project.settings}, capture_output=True)
-    assert done.returncode == (0 if name == "sales-analytics" else 10)
+    assert done.returncode == (0 if name in ("sales-analytics", "customer-churn") else 10)
     assert (done.stdout, done.stderr) == (b"", b"")
-    (log,) = (project.folder / "logs").iterdir()
-    assert re.sub(r"_\d{8}_\d{6}\.log$", "", log.name) == re.findall(r"(\w+)\.yaml", command)[0]
+    logs = {re.sub(r"_\d{8}_\d{6}\.log$", "", log.name) for log in (project.folder / "logs").iterdir()}
+    assert logs == {*re.findall(r"(\w+)\.yaml", command), *re.findall(r"--case (\w+)", command)}
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework.errors import DatasetNotFoundError, IngestionException
+from framework.prepare.ingestion import DataIngestionService
 from framework.prepare.profiling import QUANTILES, profile, profile_pieces
 from framework.prepare.sketches import Moments, Sketch, room_of
 from framework.prepare.skimming import skim
@@ -149,7 +150,7 @@ def test_many_rows_are_within_the_error_that_is_told(tmp_path: Path) -> None:
     assert found[1].columns == found[2].columns
 
 
-LATE = 30_000  # rows, beyond the sample
+LATE = 100_000  # rows, beyond the sample
 
 
 @pytest.mark.parametrize(
@@ -181,6 +182,46 @@ def test_one_cell_far_down_decides_what_a_column_is(
     assert (found["x"].type, found["x"].nulls, found.rows) == (kind, nulls, LATE + 1)
     assert (found["y"].type, found["y"].nulls) == ("string", 0)
     assert bool(found["x"].quantiles) == (kind in ("int64", "double"))
+
+
+ODD = {
+    "only a header": b"x,y\n",
+    "a byte order mark": b"\xef\xbb\xbfx,y\n1,2\n3,\n",
+    "ends of lines of Windows": b"x,y\r\n1,2\r\n,4\r\n",
+    "blank lines": b"x,y\n1,2\n\n3,4\n\n\n5,\n",
+    "a line end in quotes": b'x,y\n1,"a\nb"\n2,c\n',
+    "doubled quotes": b'x,y\n1,"a ""b"", c"\n2,""\n',
+    "no end": b"x,y\n1,2\n3,4",
+    "no header": b"1,2.5\n3,4.5\n5,\n",
+    "semicolons": b"x;y\n1;2.5\n2;3.5\n",
+    "one column": b"x\n1\n\n3\n",
+    "apostrophes": b"x,y\n1,'a,b'\n2,'c,d'\n3,'e,f'\n",
+    "too few fields": b"x,y\n1,2\n3\n",
+    "a name twice": b"x,x\n1,2\n3,4\n",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("said", ODD)
+def test_an_odd_file_is_what_it_is_to_ingestion(tmp_path: Path, said: str) -> None:
+    """The same columns with as many rows and nulls, or refused with the same words."""
+    (tmp_path / "x.csv").write_bytes(ODD[said])
+
+    def told(call: Any) -> Any:
+        try:
+            return call()
+        except IngestionException as error:
+            return str(error)
+
+    def ingested() -> Any:
+        result = DataIngestionService().ingest(tmp_path / "x.csv")[1]
+        return result.rows, [(each["name"], each["nulls"]) for each in result.columns]
+
+    def skimmed() -> Any:
+        found = skim(tmp_path / "x.csv")
+        return found.rows, [(each.name, each.nulls) for each in found.columns]
+
+    assert told(skimmed) == told(ingested)
 
 
 def test_names_of_files_are_no_patterns(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ METADATA = ModMetadata(
     description="Keeps one row of those that are alike in their keys",
     author="Millpond",
     tags=["transformer", "duplicates", "keys"],
-    artifacts={"consumes": ["input_artifact"], "makes": ["output_data", "rejected"]},
+    artifacts={"consumes": ["input_artifact"], "makes": ["output_data", "rejected"], "optional": ["rejected"]},
 )
 EXAMPLE = {
     "input_artifact": "customers.parquet",

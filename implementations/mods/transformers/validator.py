@@ -29,7 +29,7 @@ METADATA = ModMetadata(
     description="Holds rows to rules, and keeps those that break one apart",
     author="Millpond",
     tags=["transformer", "validate", "rules", "quality"],
-    artifacts={"consumes": ["input_artifact"], "makes": ["output_data", "rejected"]},
+    artifacts={"consumes": ["input_artifact"], "makes": ["output_data", "rejected"], "optional": ["rejected"]},
 )
 EXAMPLE = {
     "input_artifact": "contracts.parquet",
