@@ -353,7 +353,7 @@ def _request_of(given: Any, asked: Asked) -> Request:
 def _of_file(path: Any, blueprint: Any, config: Any, asked: Asked) -> Request:
     if not isinstance(path, str | os.PathLike):
         raise OptionError(f"A {type(path).__name__} is no path.", cure="Of a stream, call process_stream().")
-    return Request(path, os.fspath(path), blueprint, config, asked)
+    return Request(os.fspath(path), os.fspath(path), blueprint, config, asked)
 
 
 def _of_stream(stream: Any, name: Any, blueprint: Any, config: Any, asked: Asked, length: int | None) -> Request:
