@@ -15,9 +15,12 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import sql
 
 pytest.register_assert_rewrite("framework.testing")
+settings.register_profile("same", derandomize=True, database=None)  # what failed once can be seen again by anyone
+settings.load_profile("same")
 
 
 def _in_a_container(stack: ExitStack) -> str | None:

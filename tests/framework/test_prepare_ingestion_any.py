@@ -163,14 +163,14 @@ def is_right_or_refused(file: Written) -> None:
     assert wrong(file, tried.value[0]) == []
 
 
-@settings(thorough, max_examples=300)
+@settings(thorough, max_examples=150)
 @given(files())
 def test_a_file_whose_dialect_is_said_comes_back_whole(file: Written) -> None:
     """With encoding, delimiter, decimal sign, date formats and header said, every cell is what was written."""
     comes_back_when_told(file)
 
 
-@settings(thorough, max_examples=300)
+@settings(thorough, max_examples=150)
 @given(files())
 def test_a_file_of_which_nothing_is_said_is_read_right_or_refused(file: Written) -> None:
     """What is found out is right, or it is a refusal with the line: never another table."""
@@ -248,7 +248,7 @@ def is_as_python_reads_it(body: str, width: int, piece: int) -> None:
         assert tried.error.line == bad[0]
 
 
-@settings(thorough, max_examples=400)
+@settings(thorough, max_examples=200)
 @given(body=scraps, width=st.integers(1, 3), piece=st.sampled_from([16, 8192]))
 def test_any_text_is_read_as_python_reads_it_or_refused_at_its_first_bad_line(
     body: str, width: int, piece: int

@@ -73,7 +73,7 @@ def like(one: Any, other: Any) -> bool:
     return math.isclose(one, other, rel_tol=1e-12, abs_tol=1e-12)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(KEYS, GROUPS, NUMBERS, REALS), max_size=12), st.sampled_from([[], ["k"], ["k", "g"], ["g"]]))
 def test_groups_are_what_plain_python_makes_of_them(tmp_path: Path, rows: list[Any], by: list[str]) -> None:
     """Every function over whole and real numbers; null is a group, NaN is null, groups stand as first seen."""

@@ -67,7 +67,7 @@ FLOATS = st.one_of(st.none(), st.sampled_from([0.0, -0.0, 1.5, math.nan]))
 HOW = ["inner", "left", "right", "outer", "semi", "anti"]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.tuples(KEYS, TEXTS, FLOATS), max_size=8),
     st.lists(st.tuples(KEYS, TEXTS, FLOATS), max_size=8),

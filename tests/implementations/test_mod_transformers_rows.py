@@ -145,7 +145,7 @@ def test_a_filters_faults_are_named(tmp_path: Path) -> None:
 # --------------------------------------------------------------------------- deduplicator
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(

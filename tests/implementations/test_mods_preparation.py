@@ -664,7 +664,7 @@ def test_what_is_refused_ends_the_command_with_its_code(tmp_path: Path) -> None:
         ("data_ingestion", ["input_path=gone.csv"], "not found"),
         ("blueprint_compatibility", ["input_artifact=few.csv", f"blueprint={CHURN}"], "customer_id"),
         ("data_validation", ["input_artifact=few.csv", f"blueprint={CHURN}"], "not good enough"),
-        ("data_validation", ["input_artifact=few.csv", "blueprint=churn"], "There is no blueprint"),
+        ("data_validation", ["input_artifact=few.csv", "blueprint=churn"], "here is no blueprint"),
     ):
         done = command(tmp_path, "run-mod", mod, *[part for value in values for part in ("--set", value)])
         assert done.returncode == 20, done.stderr
@@ -795,7 +795,7 @@ def test_the_six_are_steps_of_a_case(tmp_path: Path, executor: str) -> None:
     [
         ({"config": {"mod": "data_validation", "blueprint": "churn"}}, "There is no blueprint 'churn'"),
         ({"config": {"mod": "data_validation", "blueprint": CHURN, "threshold": 1}}, "no parameter 'threshold'"),
-        ({"config": {"mod": "data_valid"}}, "There is no mod 'data_valid'"),
+        ({"config": {"mod": "data_valid"}}, "here is no mod 'data_valid'"),
         ({"config": {"mod": "data_ingestion", "input_path": "customers.csv"}}, "name it under inputs"),
         ({"config": {}}, "mod"),
     ],

@@ -72,7 +72,7 @@ def _held_against(store: object, tally: Tally, acknowledged: dict[int, dict[str,
         tally.wrong("torn", f"whole: {len(whole)} rows of {sorted(set(whole['value']))[:5]}")
 
 
-SHARE = {"csv": 600, "parquet": 600, "temp": 200, "postgres": 300, "arctic": 300}
+SHARE = {"csv": 300, "parquet": 300, "temp": 100, "postgres": 150, "arctic": 150}
 
 
 @pytest.mark.timeout(200)
